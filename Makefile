@@ -1,0 +1,38 @@
+# Every target sets up what it needs by itself, in .venv.
+VENV := .venv
+BIN := $(VENV)/bin
+# The first python on the path that is 3.11, 3.10 or 3.12; PYTHON=... names another.
+PYTHON ?= $(shell for p in python3.11 python3 python3.10 python3.12; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && command -v $$p && break; done)
+DEMO := runs/demo
+
+.PHONY: setup demo test check clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: setup.cfg constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.10, 3.11 or 3.12 is needed, and $$(python3 --version 2>&1 || echo no python3) was found; \
+	bring one with 'apt-get install python3.11 python3.11-venv' or 'pyenv install 3.11', or name it: make PYTHON=/path/to/python3.11 setup"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "error: $(PYTHON) cannot make virtual environments; run 'apt-get install python3-venv' first"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,synthetic,mic,dev]'
+	@touch $@
+
+# Train on synthetic speech, compress, benchmark, and listen to a recording that training never heard.
+demo: setup
+	$(BIN)/python -m training.run training/configs/demo.toml --set run.dir=$(DEMO)
+	$(BIN)/python -m training.say training/configs/demo.toml --out $(DEMO)/recording.wav --count 12 --force
+	$(BIN)/python -m audio_edge.listen $(DEMO)/tflite/model_int8.tflite $(DEMO)/recording.wav \
+		--truth $(DEMO)/recording.txt --plot $(DEMO)/recording.png --force
+
+test: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .cache runs build *.egg-info

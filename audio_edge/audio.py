@@ -1,0 +1,157 @@
+"""Reading recordings: any format soundfile knows -> float32 mono in [-1, 1] at one sample rate.
+
+Integer PCM is divided by 2^(bits - 1), so 16-bit full scale is 32768, as on the devices.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from audio_edge.errors import UserError
+
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
+MAX_CHANNELS = 64
+MIN_RATE, MAX_RATE = 1000, 768000
+_UNKNOWN_FRAMES = 2**62  # what libsndfile says of a stream is larger
+
+
+def read(
+    path: str | os.PathLike[str], *, sample_rate: int | None = 16000, max_s: float = 24 * 3600.0
+) -> tuple[np.ndarray, int]:
+    """Read a recording as float32 mono.
+
+    Args:
+        path: WAV (8/16/24/32-bit, float), FLAC, Ogg, MP3, AIFF or AU; channels are averaged.
+        sample_rate: Hz to resample to; None keeps the file's own rate.
+        max_s: Longest recording that is accepted, in seconds.
+
+    Returns:
+        (waveform float32 [samples] in [-1, 1], sample rate in Hz).
+
+    Raises:
+        UserError: The file is missing, damaged, empty, too long, or holds NaN or infinite samples.
+    """
+    # soundfile itself refuses names that are not UTF-8
+    name = os.fsencode(path) if os.name == "posix" else path
+    try:
+        with soundfile.SoundFile(name) as file:
+            rate, channels = file.samplerate, file.channels
+            _check_header(path, rate, channels, file.frames, max_s)
+            if file.frames >= _UNKNOWN_FRAMES:  # soundfile would seek to where a stream ends
+                file.seekable = lambda: False
+            blocks = [block.mean(axis=1) for block in _blocks(file, int(max_s * rate) + 1)]
+    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a readable recording ({_reason(path, error)}); remove or convert it"
+        ) from error
+    waveform = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if not waveform.size:
+        raise UserError(f"{path}: holds no audio; remove it")
+    if waveform.size > max_s * rate:
+        raise UserError(f"{path}: longer than the limit of {max_s:g} s; cut it")
+    if not np.isfinite(waveform).all():
+        raise UserError(f"{path}: holds NaN or infinite samples; export it again")
+    waveform = np.clip(waveform, -1.0, 1.0)
+    if sample_rate is None or sample_rate == rate:
+        return waveform, rate
+    return resample(waveform, rate, sample_rate), sample_rate
+
+
+def _blocks(file: soundfile.SoundFile, limit: int) -> Iterator[np.ndarray]:
+    """Read block by block: neither a lying header nor many channels allocate hours."""
+    total = 0
+    while total < limit:
+        block = file.read(1 << 16, dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        yield block
+        total += len(block)
+
+
+def _check_header(
+    path: str | os.PathLike[str], rate: int, channels: int, frames: int, max_s: float
+) -> None:
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise UserError(
+            f"{path}: sample rate {rate} Hz is not between {MIN_RATE} and {MAX_RATE}; convert it"
+        )
+    if channels > MAX_CHANNELS:
+        raise UserError(f"{path}: {channels} channels, more than {MAX_CHANNELS}; mix it down")
+    if max_s * rate < frames < _UNKNOWN_FRAMES:
+        length = f"{frames / rate:.0f} s by its header"
+        raise UserError(f"{path}: {length}, more than the limit of {max_s:g} s; cut it")
+
+
+def _reason(path: str | os.PathLike[str], error: Exception) -> str:
+    target = Path(path)
+    if not target.exists():
+        return "no such file"
+    if target.is_dir():
+        return "it is a folder"
+    if not target.stat().st_size:
+        return "it is empty"
+    reason = str(error).rsplit(": ", 1)[-1].strip(" .")
+    # libsndfile's words for an MP3 without a frame, though the file is there
+    return "Format not recognised" if reason.startswith("File does not exist") else reason
+
+
+def to_int16(waveform: np.ndarray) -> np.ndarray:
+    """Float [-1, 1] -> int16, rounded, then clipped to [-32768, 32767]."""
+    return np.clip(np.rint(np.asarray(waveform) * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def write(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate: int) -> None:
+    """Write float32 [samples] in [-1, 1] as a 16-bit WAV; `OSError` if the system refuses."""
+    content = io.BytesIO()  # libsndfile itself does not tell a full disk from a damaged file
+    soundfile.write(content, to_int16(waveform), sample_rate, format="WAV", subtype="PCM_16")
+    Path(path).write_bytes(content.getvalue())
+
+
+def resample(waveform: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
+    """Resample by a polyphase sinc, Kaiser-windowed: 0.45 of the lower rate wide, then 80 dB down.
+
+    Args:
+        waveform: float [samples].
+        rate_in: Hz, rate of `waveform`.
+        rate_out: Hz, wanted rate.
+
+    Returns:
+        float32 [ceil(samples * rate_out / rate_in)], aligned in time with the input.
+    """
+    common = math.gcd(rate_in, rate_out)
+    up, down = rate_out // common, rate_in // common
+    taps = _resample_taps(up, down)
+    half = taps.shape[1] // 2
+    length = -(-len(waveform) * up // down)
+    output = np.empty(length, np.float32)
+    padded = np.pad(np.asarray(waveform, np.float32), (half, half + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, taps.shape[1])
+    for phase in range(min(up, length)):
+        first = phase * down // up  # output n sits at input position n * down / up
+        chosen = windows[first::down][: -(-(length - phase) // up)]
+        lane = output[phase::up]
+        for start in range(0, len(lane), 1 << 14):  # bounds the copy that the product makes
+            part = slice(start, start + (1 << 14))
+            lane[part] = chosen[part] @ taps[phase * down % up]
+    return output
+
+
+@lru_cache(maxsize=16)
+def _resample_taps(up: int, down: int) -> np.ndarray:
+    """float32 [up, taps]: the low-pass sampled at each of the `up` fractional positions."""
+    cutoff = 0.9 * min(1.0, up / down)  # of the input's half rate
+    half = math.ceil(32 / cutoff)
+    fraction = np.arange(up)[:, None] / up
+    at = np.arange(-half, half + 1)[None, :] - fraction
+    shape = np.kaiser(2 * half + 3, 9.0)
+    window = np.interp(at, np.arange(-half - 1, half + 2), shape)
+    taps = cutoff * np.sinc(cutoff * at) * window
+    return (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)

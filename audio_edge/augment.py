@@ -1,0 +1,138 @@
+"""Augmentation as pure TensorFlow functions of (batch, seed).
+
+The same seed gives the same change, so that an interrupted run resumes to the same weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from audio_edge.config import AugmentConfig
+
+SILENCE_DB = (-70.0, 0.0)  # level of made silence against full scale, peak
+DIGITAL_ZERO_SHARE = 0.1  # of made silence
+
+
+class NoiseBank:
+    """Noise recordings laid end to end, from which random windows are drawn.
+
+    Args:
+        noises: float [samples] each, at least clip_samples long, peak 1.
+        clip_samples: Length of the windows.
+    """
+
+    def __init__(self, noises: list[np.ndarray], clip_samples: int):
+        if not noises or min(len(noise) for noise in noises) < clip_samples:
+            shortest = min((len(noise) for noise in noises), default=0)
+            raise ValueError(
+                f"every noise must hold clip_samples = {clip_samples}. "
+                f"Received: shortest {shortest}"
+            )
+        self.clip_samples = clip_samples
+        lengths = np.array([len(noise) for noise in noises])
+        self._starts = tf.constant(np.concatenate([[0], np.cumsum(lengths)[:-1]]), tf.int32)
+        self._room = tf.constant(lengths - clip_samples + 1, tf.float32)
+        self._samples = tf.constant(np.concatenate(noises), tf.float32)
+
+    def draw(self, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """`count` random windows, each recording equally likely: float32 [count, clip_samples]."""
+        noises = tf.size(self._starts)
+        which = tf.random.stateless_uniform([count], _fold(seed, 0), 0, noises, tf.int32)
+        place = tf.random.stateless_uniform([count], _fold(seed, 1))
+        offset = tf.cast(place * tf.gather(self._room, which), tf.int32)
+        start = tf.gather(self._starts, which) + offset
+        return tf.gather(self._samples, start[:, None] + tf.range(self.clip_samples)[None, :])
+
+
+def waveforms(
+    clips: tf.Tensor, silent: tf.Tensor, bank: NoiseBank, config: AugmentConfig, *,
+    sample_rate: int, seed: tf.Tensor,
+) -> tf.Tensor:  # fmt: skip
+    """Change the speed, shift, mix with noise, change the gain, clip to [-1, 1].
+
+    Args:
+        clips: float32 [batch, clip_samples] in [-1, 1].
+        silent: bool [batch]; such a clip becomes noise at a random level, or digital zero.
+        bank: Background noise.
+        config: Ranges.
+        sample_rate: Hz.
+        seed: int64 [2].
+
+    Returns:
+        float32 [batch, clip_samples] in [-1, 1].
+    """
+    batch = tf.shape(clips)[0]
+
+    def uniform(salt: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+        return tf.random.stateless_uniform([batch, 1], _fold(seed, salt), low, high)
+
+    shift = tf.round(uniform(2, -1.0, 1.0) * config.shift_s * sample_rate)
+    clips = _warp(clips, shift, 1.0 + config.speed * uniform(9, -1.0, 1.0))
+    noise = bank.draw(batch, _fold(seed, 3))
+    ratio = _amplitude(-uniform(4, *config.snr_db)) * _rms(clips) / (_rms(noise) + 1e-9)
+    mixed = clips + tf.where(uniform(5) < config.noise_share, ratio, 0.0) * noise
+    mixed *= _amplitude(uniform(6, *config.gain_db))
+    level = tf.where(uniform(7) < DIGITAL_ZERO_SHARE, 0.0, _amplitude(uniform(8, *SILENCE_DB)))
+    return tf.clip_by_value(tf.where(silent[:, None], level * noise, mixed), -1.0, 1.0)
+
+
+def spec_augment(logmel: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor) -> tf.Tensor:
+    """SpecAugment (Park et al. 2019) without warping: random bands take the clip's mean.
+
+    Args:
+        logmel: float32 [batch, frames, n_mels, 1].
+        config: Number and greatest width of the masks.
+        seed: int64 [2].
+    """
+    mean = tf.reduce_mean(logmel, axis=(1, 2, 3), keepdims=True)
+    masks = [(1, config.time_width)] * config.time_masks
+    masks += [(2, config.freq_width)] * config.freq_masks
+    for number, (axis, width) in enumerate(masks):
+        logmel = tf.where(_band(logmel, axis, width, _fold(seed, 10 + number)), mean, logmel)
+    return logmel
+
+
+def _band(x: tf.Tensor, axis: int, width: int, seed: tf.Tensor) -> tf.Tensor:
+    """bool, broadcastable to x: one random band of 0 to `width` places along `axis`."""
+    size = x.shape[axis]
+    draws = tf.random.stateless_uniform([tf.shape(x)[0], 2, 1, 1], seed)
+    span = tf.floor(draws[:, :1] * (min(width, size) + 1))
+    start = tf.floor(draws[:, 1:] * (size - span + 1))
+    shape = [1, -1, 1, 1] if axis == 1 else [1, 1, -1, 1]
+    places = tf.reshape(tf.range(size, dtype=tf.float32), shape)
+    return (places >= start) & (places < start + span)
+
+
+def _warp(clips: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor) -> tf.Tensor:
+    """Play each clip `speed` times as fast about its middle, then move it `shift` samples later.
+
+    Zeros come in from outside; between samples it interpolates linearly.
+
+    Args:
+        clips: float32 [batch, samples].
+        shift: float32 [batch, 1], samples.
+        speed: float32 [batch, 1]; 1 leaves the pitch and the pace as they are.
+    """
+    length = clips.shape[1]
+    middle = (length - 1) / 2
+    source = (tf.range(length, dtype=tf.float32)[None, :] - middle - shift) * speed + middle
+    before = tf.floor(source)
+    weight = source - before
+    padded = tf.pad(clips, [[0, 0], [2, 2]])
+    place = tf.clip_by_value(tf.cast(before, tf.int32) + 2, 0, length + 2)
+    left = tf.gather(padded, place, batch_dims=1)
+    right = tf.gather(padded, place + 1, batch_dims=1)
+    return left + weight * (right - left)
+
+
+def _amplitude(decibels: tf.Tensor) -> tf.Tensor:
+    return tf.pow(10.0, decibels / 20.0)
+
+
+def _rms(x: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(tf.square(x), axis=1, keepdims=True))
+
+
+def _fold(seed: tf.Tensor, salt: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, salt)

@@ -1,0 +1,249 @@
+"""The model card: what a `.tflite` file hears, carried inside the file and checked on opening.
+
+The card is a zip appended to the flatbuffer, so the runtimes ignore it and `zipfile.ZipFile(path)`
+opens it: `labels.txt`, one label a line, and `model_card.json`, the card with the hashes of the
+model and of itself. The zip is canonical, a function of model and card alone: on opening it is made
+again and must equal the file's to the byte, so that no flipped bit goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from audio_edge.errors import UserError
+from audio_edge.files import fingerprint, sha256, stored_zip
+
+CARD_FILE, LABELS_FILE = "model_card.json", "labels.txt"
+STAGES = ("float", "pruned", "qat", "int8")
+DETECTOR_KEYS = ("hop_s", "window_s", "threshold", "refractory_s")
+MAX_CARD_BYTES = 1 << 24
+
+_FORMAT = 1  # of the card; a reader refuses what is newer
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one needs to know to use a model.
+
+    Attributes:
+        labels: One name a class, in the order of the model's output.
+        sample_rate: Hz of the waveform the model takes.
+        clip_samples: Samples of one input.
+        frontend: The `[frontend]` settings in the graph.
+        detector: hop_s, window_s, threshold, refractory_s; any may be absent.
+        name: The run's name.
+        stage: "float", "pruned", "qat" or "int8".
+        params: Trained parameters of the classifier.
+        provenance: Where it comes from, any JSON: config, versions, hashes of the data.
+        licences: Licences of the data the model learnt from.
+    """
+
+    labels: tuple[str, ...]
+    sample_rate: int
+    clip_samples: int
+    frontend: dict[str, Any] = field(default_factory=dict)
+    detector: dict[str, float] = field(default_factory=dict)
+    name: str = "model"
+    stage: str = "float"
+    params: int = 0
+    provenance: dict[str, Any] = field(default_factory=dict)
+    licences: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        plain = all(
+            isinstance(label, str) and label.strip() and label.isprintable()
+            for label in self.labels
+        )
+        rules = [
+            ("labels", self.labels and plain, "must be printable names, at least one"),
+            ("labels", plain and len(set(self.labels)) == len(self.labels), "must not repeat"),
+            ("sample_rate", _is_count(self.sample_rate, least=1), "must be > 0 Hz"),
+            ("clip_samples", _is_count(self.clip_samples, least=1), "must be > 0 samples"),
+            ("frontend", isinstance(self.frontend, dict), "must be a JSON object"),
+            ("detector", isinstance(self.detector, dict), "must be a JSON object"),
+            ("name", isinstance(self.name, str) and self.name, "must be text"),
+            ("stage", self.stage in STAGES, f"must be one of {', '.join(STAGES)}"),
+            ("params", _is_count(self.params), "must be a count >= 0"),
+            ("provenance", isinstance(self.provenance, dict), "must be a JSON object"),
+            ("licences", all(isinstance(item, str) for item in self.licences), "must be text"),
+        ]
+        for key, ok, rule in rules:
+            _require(bool(ok), key, rule, getattr(self, key))
+        known = f"knows only {', '.join(DETECTOR_KEYS)}"
+        for key, value in self.detector.items():
+            _require(key in DETECTOR_KEYS, "detector", known, key)
+            ok = _is_number(value) and value >= 0
+            _require(ok, f"detector.{key}", "must be a number >= 0", value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts and lists, ready for JSON."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        values.update(labels=list(self.labels), licences=list(self.licences))
+        return {"format": _FORMAT, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Card:
+        """Build a card from a parsed `model_card.json`; its "hashes" are left aside.
+
+        Raises:
+            UserError: A key is missing, unknown or out of range; the message names it.
+        """
+        if not isinstance(values, Mapping):
+            raise UserError(f"the card must be a JSON object. Received: {values!r}")
+        given = {key: value for key, value in values.items() if key != "hashes"}
+        version = given.pop("format", None)
+        if version != _FORMAT or isinstance(version, bool):
+            raise UserError(
+                f"card format must be {_FORMAT}; a newer audio_edge may read it. "
+                f"Received: format={version!r}"
+            )
+        known = {item.name for item in dataclasses.fields(cls)}
+        for key in given:
+            if key not in known:
+                raise UserError(f"the card has an unknown key '{key}'")
+        for key in ("labels", "sample_rate", "clip_samples"):
+            if key not in given:
+                raise UserError(f"the card lacks '{key}'")
+        for key in ("labels", "licences"):
+            if key in given:
+                _require(isinstance(given[key], list | tuple), key, "must be a list", given[key])
+                given[key] = tuple(given[key])
+        return cls(**given)
+
+
+def attach(model: bytes, card: Card) -> bytes:
+    """Append `card` to a TFLite flatbuffer that has none yet.
+
+    Equal model and card give equal bytes.
+
+    Raises:
+        UserError: `model` is not a TFLite flatbuffer.
+    """
+    check_magic(model, source="model")
+    return model + _tail(model, card)
+
+
+def split(content: bytes, *, source: str | os.PathLike[str]) -> tuple[bytes, Card | None]:
+    """Take a `.tflite` file apart and verify it.
+
+    Args:
+        content: The whole file.
+        source: Its name, for messages.
+
+    Returns:
+        (flatbuffer without the card, card). Models of other projects come back whole, with None.
+
+    Raises:
+        UserError: The file is empty, not TFLite, or was changed after its card was written. A file
+            whose metadata names our card but which holds none was cut off, and is refused too.
+    """
+    check_magic(content, source=source)
+    if CARD_FILE.encode() not in content:
+        return content, None
+    damaged = f"{source}: the file is damaged"
+    try:
+        start, document = _read_tail(content)
+    except _DAMAGE as error:
+        raise UserError(
+            f"{damaged} (its card cannot be read: {error}); copy or export it again"
+        ) from error
+    try:
+        card = Card.from_dict(document)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
+    model, hashes = content[:start], document.get("hashes")
+    if not isinstance(hashes, dict) or hashes.get("buffers") != sha256(model):
+        raise UserError(f"{damaged} (the model differs from its hash); copy or export it again")
+    try:
+        intact = content[start:] == _tail(model, card)
+    except ValueError:  # JSON that we would not write: NaN, half a surrogate pair
+        intact = False
+    if not intact:
+        raise UserError(f"{damaged} (the card differs from its hash); copy or export it again")
+    return model, card
+
+
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """Read the card of a `.tflite` file.
+
+    Raises:
+        UserError: The file cannot be read, is damaged, or carries no card.
+    """
+    _, card = split(read_model(path), source=path)
+    if card is None:
+        raise UserError(f"{path}: carries no model card; it was not exported by audio_edge")
+    return card
+
+
+def read_model(path: str | os.PathLike[str]) -> bytes:
+    """Read a file whole; one that cannot be read is a `UserError`."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a .tflite file"
+        ) from error
+
+
+def check_magic(content: bytes, *, source: str | os.PathLike[str]) -> None:
+    """Raise a `UserError` unless `content` has the identifier of a TFLite flatbuffer."""
+    if not content:
+        raise UserError(f"{source}: the file is empty; copy or export it again")
+    if content[4:8] != b"TFL3":
+        raise UserError(
+            f"{source}: not a TFLite model (bytes 4 to 8 are not TFL3); "
+            "give the path of a .tflite file"
+        )
+
+
+_DAMAGE = (  # what zipfile and json raise on bytes that are no zip, no JSON
+    zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, RuntimeError,
+    RecursionError, OverflowError, zlib.error, struct.error,
+)  # fmt: skip
+
+
+def _read_tail(content: bytes) -> tuple[int, dict[str, Any]]:
+    """Find the appended zip: (where it begins, the parsed model_card.json)."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = min(info.header_offset for info in archive.infolist())
+        info = archive.getinfo(CARD_FILE)
+        if info.file_size > MAX_CARD_BYTES:
+            raise ValueError(f"{CARD_FILE} would be {info.file_size} bytes")
+        document = json.loads(archive.read(info).decode())
+    if not isinstance(document, dict):
+        raise ValueError(f"{CARD_FILE} is not a JSON object")
+    return start, document
+
+
+def _tail(model: bytes, card: Card) -> bytes:
+    """The canonical zip of a card, its offsets counted from the beginning of the model."""
+    document = json.loads(json.dumps(card.to_dict(), allow_nan=False))
+    document["hashes"] = {"buffers": sha256(model)}
+    document["hashes"]["card"] = fingerprint(document)
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    labels = "".join(f"{label}\n" for label in card.labels)
+    return stored_zip({LABELS_FILE: labels.encode(), CARD_FILE: text.encode()}, offset=len(model))
+
+
+def _is_count(value: Any, *, least: int = 0) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require(condition: bool, key: str, rule: str, received: Any) -> None:
+    if not condition:
+        raise UserError(f"the card's {key} {rule}. Received: {received!r}")

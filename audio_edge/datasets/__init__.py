@@ -1,0 +1,1 @@
+"""Data sets: which clips there are, who speaks them, and the arrays that a stage reads."""

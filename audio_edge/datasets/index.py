@@ -1,0 +1,155 @@
+"""The clips of a data set: path, label, group and split.
+
+Splits go by group (a speaker), never by clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_edge import files
+from audio_edge.audio import EXTENSIONS
+from audio_edge.config import SILENCE, UNKNOWN, DataConfig
+from audio_edge.errors import UserError
+
+SPLITS = ("train", "val", "test")
+NOISE_FOLDER = "_background_noise_"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording: its path, label, group (speaker) and split."""
+
+    path: Path
+    label: str
+    group: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """All clips, the labels in the order of the model's outputs, and the recordings of noise."""
+
+    root: Path
+    labels: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    noise: tuple[Path, ...]
+
+    def split(self, name: str) -> list[Clip]:
+        """The clips of one split."""
+        return [clip for clip in self.clips if clip.split == name]
+
+    def fingerprint(self) -> str:
+        """Hash of which files there are, how large, and where each belongs."""
+        rows = []
+        for clip in self.clips:
+            name = clip.path.relative_to(self.root).as_posix()
+            rows.append((name, _size(clip.path), clip.label, clip.split))
+        noise = [(path.name, _size(path)) for path in self.noise]
+        return files.fingerprint([list(self.labels), rows, noise])
+
+
+def folders(root: Path, key: str = "data.root") -> dict[str, list[Path]]:
+    """The recordings in each subfolder of `root`, sorted, without hidden files and folders."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; set {key} to a folder with one subfolder a label")
+    found = {}
+    for folder in sorted(root.iterdir()):
+        if not folder.is_dir() or folder.name.startswith("."):
+            continue
+        recordings = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() in EXTENSIONS
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        ]
+        if recordings:
+            found[folder.name] = recordings
+    if not found:
+        raise UserError(
+            f"{root}: holds no subfolder with recordings ({', '.join(EXTENSIONS)}); "
+            "put one subfolder a label there"
+        )
+    return found
+
+
+def speaker(path: Path, label_folder: Path) -> str:
+    """Who speaks: the name before `_nohash_`, else the subfolder below the label, else the file."""
+    before, mark, _ = path.stem.partition("_nohash_")
+    if mark:
+        return before
+    inside = path.relative_to(label_folder).parts
+    return inside[0] if len(inside) > 1 else path.name
+
+
+def labels_of(data: DataConfig, found: Iterable[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Class labels, and the label that each folder stands for, without those that have none."""
+    names = [name for name in found if name != NOISE_FOLDER]
+    words = data.words or tuple(name for name in names if name not in (SILENCE, UNKNOWN))
+    missing = [word for word in words if word not in names]
+    if missing:
+        raise UserError(
+            f"data.words: no recordings of '{missing[0]}'; folders: {', '.join(sorted(names))}"
+        )
+    classes = {name: name for name in words}
+    if data.unknown:
+        classes |= {name: UNKNOWN for name in names if name not in words and name != SILENCE}
+        if UNKNOWN not in classes.values():
+            raise UserError(
+                "data.unknown is true, but no folder is left beside data.words; "
+                "add other words or set it to false"
+            )
+    if SILENCE in names and data.silence:
+        classes[SILENCE] = SILENCE
+    labels = words + (SILENCE,) * data.silence + (UNKNOWN,) * data.unknown
+    if len(labels) < 2:
+        raise UserError(
+            f"data: two labels at least are needed to tell apart. Received: {', '.join(labels)}"
+        )
+    return labels, classes
+
+
+def split_groups(
+    groups: Iterable[str], *, seed: int, val_share: float, test_share: float
+) -> dict[str, str]:
+    """Give each group a split, in the order of a seeded hash, as near the shares as can be.
+
+    Raises:
+        UserError: There are fewer than three groups.
+    """
+    counts = Counter(groups)
+    if len(counts) < 3:
+        raise UserError(
+            f"data: {len(counts)} speaker(s) or recordings cannot be split into training, "
+            "validation and test; three at least are needed (name files "
+            "<speaker>_nohash_<n>.wav or use one subfolder a speaker)"
+        )
+    order = sorted(counts, key=lambda group: _hash(f"{seed}:{group}"))
+    split: dict[str, str] = {}
+    total, taken = sum(counts.values()), 0
+    limits = [("test", test_share), ("val", test_share + val_share)]
+    for position, group in enumerate(order):
+        name = next((name for name, limit in limits if taken < limit * total), "train")
+        left = len(order) - position
+        if "val" not in split.values() and "test" in split.values() and left == 2:
+            name = "val"
+        split[group] = "train" if left == 1 else name
+        taken += counts[group]
+    return split
+
+
+def _hash(text: str) -> str:
+    """SHA-1 of a name, even one that is not UTF-8."""
+    return hashlib.sha1(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 for a broken link, which decoding will name."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

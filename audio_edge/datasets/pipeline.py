@@ -1,0 +1,246 @@
+"""From an index to arrays: tensorflow-io reads and resamples validated clips inside tf.data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_io as tfio
+
+from audio_edge import audio
+from audio_edge.config import SILENCE, UNKNOWN, Config, DataConfig
+from audio_edge.datasets import decoder, folder, speech_commands, synthetic
+from audio_edge.datasets import noise as made_up
+from audio_edge.datasets.index import SPLITS, Clip, Index
+from audio_edge.errors import UserError, first_line
+
+_LOG = logging.getLogger("audio_edge")
+SILENCE_GAINS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 1.0)
+_NOISE_REGIONS = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}
+
+
+@dataclass(frozen=True)
+class Split:
+    """The clips of one split.
+
+    waveforms: int16 [n, clip_samples]; labels: int64 [n]; names: the files, or what each cut of
+    noise is.
+    """
+
+    waveforms: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+
+def index(config: Config, *, progress: Callable[[int], Any] | None = None) -> Index:
+    """Index the data set that the config names; `synthetic` is spoken unless it is in the cache.
+
+    Args:
+        config: Settings.
+        progress: Called with 1 after each clip that is spoken.
+    """
+    data = config.data
+    if data.kind == "synthetic":
+        return synthetic.index(data, seed=config.run.seed, progress=progress)
+    if not data.root:
+        raise UserError(
+            "data.root is not set; "
+            "give --set data.root=FOLDER or AUDIO_EDGE_DATA in the environment"
+        )
+    if data.kind == "speech_commands":
+        return speech_commands.index(data)
+    return folder.index(data, seed=config.run.seed)
+
+
+def load(
+    config: Config, where: Index, split: str, *, progress: Callable[[int], Any] | None = None
+) -> Split:
+    """Decode one split into memory; no file of another split is opened.
+
+    Args:
+        config: Settings.
+        where: The index of the same config.
+        split: "train", "val" or "test". The last two end with cuts of silence, if it is a class.
+        progress: Called with 1 after each file.
+
+    Raises:
+        UserError: More than data.max_bad_share of the files are bad, or a class has no clip left.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}")
+    clips = where.split(split)
+    waveforms, kept = _decode_clips(config.data, clips, progress)
+    labels = np.array([where.labels.index(clip.label) for clip in kept], np.int64)
+    names = tuple(clip.path.relative_to(where.root).as_posix() for clip in kept)
+    if split != "train" and SILENCE in where.labels:
+        cuts, cut_names = silence_cuts(noise_bank(config, where, split), config.data.clip_samples)
+        waveforms = np.concatenate([waveforms, audio.to_int16(cuts)])
+        labels = np.concatenate([labels, np.full(len(cuts), where.labels.index(SILENCE))])
+        names += cut_names
+    for number, label in enumerate(where.labels):
+        if not (labels == number).any() and not (split == "train" and label == SILENCE):
+            message = (
+                f"data: no usable clip of '{label}' in the {split} split; "
+                "add recordings by more speakers"
+            )
+            if split == "train":
+                raise UserError(message)
+            _LOG.warning(message)
+    return Split(waveforms, labels, names)
+
+
+def load_folder(root: Path, data: DataConfig, clips: list[tuple[Path, int]]) -> Split:
+    """Decode labelled files that belong to no index, for evaluation: [(path, class number)]."""
+    waveforms, kept = _decode_clips(
+        data, [Clip(path, str(number), "", "test") for path, number in clips], None
+    )
+    names = tuple(clip.path.relative_to(root).as_posix() for clip in kept)
+    return Split(waveforms, np.array([int(clip.label) for clip in kept], np.int64), names)
+
+
+def _decode_clips(
+    data: DataConfig, clips: list[Clip], progress: Callable[[int], Any] | None
+) -> tuple[np.ndarray, list[Clip]]:
+    good, bad = decoder.decode(
+        [clip.path for clip in clips], Path(data.cache), clip_s=data.clip_s, max_s=data.max_file_s,
+        timeout_s=data.decode_timeout_s, progress=progress,
+    )  # fmt: skip
+    if not data.resample:
+        for path, decoded in list(good.items()):
+            if decoded.sample_rate != data.sample_rate:
+                bad[path] = (
+                    f"{path}: {decoded.sample_rate} Hz, and resampling is off; "
+                    f"set data.resample = true or convert it to {data.sample_rate} Hz"
+                )
+                del good[path]
+    for reason in bad.values():
+        _LOG.warning("left out: %s", reason)
+    if bad:
+        _LOG.warning("%d of %d files left out", len(bad), len(clips))
+    if len(bad) > data.max_bad_share * len(clips):
+        raise UserError(
+            f"{len(bad)} of {len(clips)} files are bad, more than "
+            f"data.max_bad_share = {data.max_bad_share:g}; the first: {next(iter(bad.values()))}"
+        )
+    kept = [clip for clip in clips if clip.path in good]
+    paths = [str(good[clip.path].path) for clip in kept]
+    rates = [good[clip.path].sample_rate for clip in kept]
+    try:
+        return _read(paths, rates, data), kept
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{data.cache}/decoded: a recording in the cache is damaged ({first_line(error)}); "
+            "delete this folder and run again"
+        ) from error
+
+
+def _read(paths: list[str], rates: list[int], data: DataConfig) -> np.ndarray:
+    """Decode, resample and centre validated WAVs with tensorflow-io: int16 [n, clip_samples]."""
+    waveforms = np.zeros((len(paths), data.clip_samples), np.int16)
+    for rate in sorted(set(rates)):  # one graph a rate: most data sets have one
+        rows = np.flatnonzero(np.array(rates) == rate)
+
+        def clip(path: tf.Tensor, rate: int = rate) -> tf.Tensor:
+            samples = tfio.audio.decode_wav(tf.io.read_file(path), dtype=tf.int16)[:, 0]
+            if rate != data.sample_rate:
+                floats = tf.cast(samples, tf.float32) / 32768.0
+                floats = tfio.audio.resample(floats, rate, data.sample_rate)
+                steps = tf.clip_by_value(tf.round(floats * 32768.0), -32768.0, 32767.0)
+                samples = tf.cast(steps, tf.int16)
+            return _centre(samples, data.clip_samples)
+
+        dataset = tf.data.Dataset.from_tensor_slices([paths[row] for row in rows])
+        dataset = dataset.map(clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        start = 0
+        for batch in dataset.batch(256).prefetch(2).as_numpy_iterator():
+            waveforms[rows[start : start + len(batch)]] = batch
+            start += len(batch)
+    return waveforms
+
+
+def _centre(samples: tf.Tensor, length: int) -> tf.Tensor:
+    """Pad both sides with zeros, or crop both sides, to `length` samples."""
+    size = tf.shape(samples)[0]
+    missing = tf.maximum(length - size, 0)
+    samples = tf.pad(samples, [[missing // 2, missing - missing // 2]])
+    start = tf.maximum(size - length, 0) // 2
+    return tf.ensure_shape(samples[start : start + length], [length])
+
+
+def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray]:
+    """Background noise of one split: float32 [samples] each, the whole recording's peak being 1.
+
+    Of each recorded noise the first 70 % serve training, the next 10 % selection, the last 20 % the
+    test. Training also gets made-up noises; where nothing is recorded, those serve all splits, with
+    other seeds.
+    """
+    data = config.data
+    good, bad = decoder.decode(
+        list(where.noise), Path(data.cache), max_s=data.max_file_s, timeout_s=data.decode_timeout_s
+    )
+    for reason in bad.values():
+        _LOG.warning("left out: %s", reason)
+    low, high = _NOISE_REGIONS[split]
+    bank = {}
+    for path, decoded in good.items():
+        waveform, _ = audio.read(decoded.path, sample_rate=data.sample_rate, max_s=data.max_file_s)
+        peak = np.abs(waveform).max()
+        part = waveform[int(low * len(waveform)) : int(high * len(waveform))] / (peak or 1.0)
+        if len(part) >= data.clip_samples:
+            bank[path.name] = part.astype(np.float32)
+    if split == "train" or not bank:
+        seed = config.run.seed * len(SPLITS) + SPLITS.index(split)
+        bank = {**made_up.noises(data.sample_rate, max(20.0, 4 * data.clip_s), seed), **bank}
+    return bank
+
+
+def silence_cuts(
+    bank: dict[str, np.ndarray], clip_samples: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Ten cuts of each noise at equal spacing, from digital zero to full scale.
+
+    Cut i has the i-th gain of SILENCE_GAINS. Returns (float32 [n, clip_samples], names).
+    """
+    cuts, names = [], []
+    for name, waveform in bank.items():
+        starts = np.linspace(0, len(waveform) - clip_samples, len(SILENCE_GAINS)).astype(int)
+        for start, gain in zip(starts, SILENCE_GAINS, strict=True):
+            cuts.append(waveform[start : start + clip_samples] * np.float32(gain))
+            names.append(f"{name}@{start}x{gain:g}")
+    return np.stack(cuts), tuple(names)
+
+
+def epoch_order(
+    labels: np.ndarray, classes: tuple[str, ...], data: DataConfig, *, seed: int, epoch: int
+) -> np.ndarray:
+    """Which clips an epoch takes, in which order; -1 stands for a clip of silence made on the fly.
+
+    A pure function of (labels, data, seed, epoch). Unknown words are cut or repeated to
+    unknown_share, words to the same number each if data.balance, silence is added to silence_share.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    words = [n for n, label in enumerate(classes) if label not in (SILENCE, UNKNOWN)]
+    counts = {n: int((labels == n).sum()) for n in range(len(classes))}
+    wanted = dict(counts)
+    if data.balance:
+        mean = round(sum(counts[n] for n in words) / max(1, len(words)))
+        wanted |= {n: mean for n in words}
+    total_words = sum(wanted[n] for n in words)
+    silence_share = data.silence_share if SILENCE in classes else 0.0
+    if UNKNOWN in classes and data.unknown_share:
+        share = data.unknown_share / (1 - data.unknown_share - silence_share)
+        wanted[classes.index(UNKNOWN)] = round(total_words * share)
+    parts = []
+    for number, want in wanted.items():
+        rows = np.flatnonzero(labels == number)
+        if len(rows):
+            parts += [rng.permutation(rows) for _ in range(want // len(rows))]
+            parts.append(rng.permutation(rows)[: want % len(rows)])
+    order = np.concatenate(parts)
+    silent = round(len(order) * silence_share / (1 - silence_share))
+    return rng.permutation(np.concatenate([order, np.full(silent, -1)]))

@@ -1,0 +1,144 @@
+"""Judging a model, a trained stage or a `.tflite` file alike, on clips that training never saw."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audio_edge import export, files, metrics
+from audio_edge.config import UNKNOWN, Config, DataConfig
+from audio_edge.datasets import index as index_module
+from audio_edge.datasets import pipeline
+from audio_edge.datasets.index import NOISE_FOLDER
+from audio_edge.datasets.pipeline import Split
+from audio_edge.errors import UserError
+from audio_edge.interpreter import Interpreter
+from audio_edge.run import locate
+
+Scorer = Callable[[np.ndarray], np.ndarray]
+
+
+def scorer(
+    path: str | os.PathLike[str], *, runtime: str | None = None
+) -> tuple[Scorer, tuple[str, ...], DataConfig]:
+    """A function int16 [n, clip_samples] -> probs [n, classes], the labels, and how clips are cut.
+
+    Args:
+        path: A `.tflite` file, a run directory (its last trained stage) or a stage of it.
+        runtime: For a file: the runtime; None takes the first installed.
+    """
+    target = Path(path)
+    if target.is_dir():
+        found = locate(target)
+        if found is None:
+            raise UserError(f"{path}: neither a run, nor a stage of one, nor a .tflite file")
+        if runtime is not None:
+            raise UserError(f"{path}: a runtime runs .tflite files only; leave --runtime out")
+        run, stage = found
+        record = run.require(stage)
+        model = export.compose(run, stage)
+
+        def score(clips: np.ndarray) -> np.ndarray:
+            parts = (clips[start : start + 64] for start in range(0, len(clips), 64))
+            batches = (part.astype(np.float32) / 32768.0 for part in parts)
+            return np.concatenate([model(batch, training=False).numpy() for batch in batches])
+
+        return score, tuple(record["labels"]), run.config.data
+    interpreter = Interpreter(target, runtime=runtime)
+    rate = interpreter.sample_rate
+    data = DataConfig(sample_rate=rate, clip_s=interpreter.clip_samples / rate)
+    return interpreter, interpreter.labels, data
+
+
+def clips_of_run(
+    path: str | os.PathLike[str], split: str, labels: tuple[str, ...], data: DataConfig
+) -> Split:
+    """The clips of one split of the run that a stage or a file belongs to.
+
+    Args:
+        path: The stage or file.
+        split: "train", "val" or "test".
+        labels: Of the model; those of the run must be the same, in the same order.
+        data: How the model's clips are cut, which must be how the run cuts them.
+    """
+    found = locate(path)
+    if found is None:
+        raise UserError(
+            f"{path}: belongs to no run, so it has no --split; "
+            "give a FOLDER with one subfolder a label"
+        )
+    config: Config = found[0].config
+    index = pipeline.index(config)
+    if index.labels != labels:
+        raise UserError(
+            f"{path}: knows {listed(labels)}, but the data of its run {listed(index.labels)}; "
+            "give a FOLDER with one subfolder a label"
+        )
+    cuts = [(item.sample_rate, item.clip_samples) for item in (data, config.data)]
+    if cuts[0] != cuts[1]:
+        raise UserError(
+            f"{path}: takes {cuts[0][1]} samples at {cuts[0][0]} Hz, but its run is of "
+            f"{cuts[1][1]} at {cuts[1][0]} Hz; give a FOLDER with one subfolder a label"
+        )
+    return pipeline.load(config, index, split)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names for a message, the first few of many."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def clips_of_folder(
+    folder: Path, labels: tuple[str, ...], data: DataConfig
+) -> tuple[Split, list[str]]:
+    """The clips of a folder with one subfolder a label, and the subfolders left out.
+
+    A subfolder that is no label counts as "unknown" where the model has that class.
+    """
+    found = index_module.folders(folder, "FOLDER")
+    found.pop(NOISE_FOLDER, None)
+    target = {name: name if name in labels else UNKNOWN for name in found}
+    left_out = [name for name, label in target.items() if label not in labels]
+    rows = [
+        (path, labels.index(target[name]))
+        for name, paths in found.items()
+        if name not in left_out
+        for path in paths
+    ]
+    if not rows:
+        raise UserError(
+            f"{folder}: no subfolder is a label of the model ({listed(labels)}); "
+            f"found {listed(list(found))}"
+        )
+    return pipeline.load_folder(folder, data, rows), left_out
+
+
+def evaluate(
+    score: Scorer, labels: tuple[str, ...], clips: Split
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Judge a model on clips: (what `metrics.evaluate` gives, probs [n, classes])."""
+    if not len(clips.labels):
+        raise UserError("no clip is left to judge by; give more recordings")
+    probs = score(clips.waveforms)
+    return metrics.evaluate(clips.labels, probs, labels), probs
+
+
+def write_csv(
+    path: str | os.PathLike[str], clips: Split, probs: np.ndarray, labels: tuple[str, ...]
+) -> None:
+    """One row a file: name, truth, what was heard, and the score of every label."""
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle,
+    ):
+        writer = csv.writer(handle)
+        writer.writerow(["file", "label", "heard", *labels])
+        for name, truth, row in zip(clips.names, clips.labels, probs, strict=True):
+            heard, scores = labels[int(row.argmax())], [f"{value:.6f}" for value in row]
+            writer.writerow([name, labels[truth], heard, *scores])

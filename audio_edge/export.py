@@ -1,0 +1,178 @@
+"""From a trained stage to a `.tflite` file: raw PCM in, probabilities out, card inside.
+
+The graph has builtin ops only and is converted at the fixed shape (1, clip_samples) with float32
+input and output. A file that does not load and agree in every installed runtime is never written.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from audio_edge import compress, files, train
+from audio_edge.card import Card, attach
+from audio_edge.errors import UserError
+from audio_edge.interpreter import Interpreter, available_runtimes
+from audio_edge.run import Run
+from audio_edge.summary import model_summary
+from audio_edge.tflite_metadata import with_metadata
+
+KINDS = ("float", "int8")
+# Between runtimes, greatest |p_a - p_b|: a step of an int8 tensor may fall the other way.
+_AGREEMENT = {"float": 1e-4, "int8": 0.05}
+_VERSIONS = ("audio_edge", "tensorflow", "tf_keras", "tensorflow-model-optimization", "numpy")
+
+
+def compose(run: Run, stage: str) -> keras.Model:
+    """Front end, classifier and softmax of a stage.
+
+    Maps waveform [batch, clip_samples] in [-1, 1] to probs [batch, classes].
+    """
+    keras.mixed_precision.set_global_policy("float32")
+    classifier = compress.load(run, stage)
+    waveform = keras.Input([run.config.data.clip_samples], name="waveform")
+    logits = classifier(train.build_frontend(run.config)(waveform))
+    softmax = _float_softmax if stage == "qat" else tf.nn.softmax
+    probs = keras.layers.Lambda(softmax, name="probs")(logits)
+    return keras.Model(waveform, probs, name=run.config.run.name)
+
+
+def _float_softmax(logits: tf.Tensor) -> tf.Tensor:
+    """Softmax that stays in float.
+
+    Of int8 logits the converter makes an int8 SOFTMAX, whose steps of 1/256 blur thresholds. Taking
+    the mean away changes no probability, and leaves the converter no int8 input.
+    """
+    return tf.nn.softmax(logits - tf.reduce_mean(logits, axis=1, keepdims=True))
+
+
+def convert(run: Run, kind: str, *, stage: str | None = None, out: Path | None = None) -> Path:
+    """Convert a stage and write the file with its card, and the card as JSON beside it.
+
+    Args:
+        run: The run.
+        kind: "float", by default from the float stage, or "int8", from the qat stage.
+        stage: "float", "pruned" or "qat" instead of the default.
+        out: Where to write; None is `run.model(kind)`.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: The stage is missing, an op is not builtin, a runtime does not load the file or
+            disagrees, or the sparsity of the stage did not reach the file.
+    """
+    if kind not in KINDS:
+        raise UserError(f"--to must be one of {', '.join(KINDS)}. Received: {kind!r}")
+    stage = stage or {"float": "float", "int8": "qat"}[kind]
+    if (stage == "qat") != (kind == "int8"):
+        wanted = "DIR/qat" if kind == "int8" else "DIR/float or DIR/pruned"
+        raise UserError(f"stage '{stage}' cannot become a {kind} file; give {wanted}")
+    record = run.require(stage)
+    card = _card(run, record, "int8" if kind == "int8" else stage)
+    content = attach(with_metadata(to_flatbuffer(compose(run, stage)), card), card)
+    target = out or run.model(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / target.name
+        draft.write_bytes(content)
+        _check(draft, target, record, _AGREEMENT[kind])
+    files.write_bytes(target, content)
+    files.write_json(target.with_suffix(".json"), card.to_dict())
+    return target
+
+
+def to_flatbuffer(model: keras.Model) -> bytes:
+    """Convert a Keras model [batch, samples] -> [batch, classes] at batch 1, with builtin ops only.
+
+    A quantisation-aware trained body becomes int8; everything else stays float32.
+    """
+    signature = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="waveform")
+    function = tf.function(
+        lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
+    )
+    concrete = function.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    level = logging.getLogger("tensorflow").level
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        return converter.convert()
+    finally:
+        logging.getLogger("tensorflow").setLevel(level)
+
+
+def _card(run: Run, record: dict[str, Any], stage: str) -> Card:
+    config = run.config
+    versions = {name: importlib.metadata.version(name) for name in _VERSIONS if _installed(name)}
+    settings = config.to_dict()
+    for section, key in (("run", "dir"), ("data", "root"), ("data", "cache")):
+        del settings[section][key]  # places of the training machine mean nothing elsewhere
+    return Card(
+        labels=tuple(record["labels"]),
+        sample_rate=config.data.sample_rate,
+        clip_samples=config.data.clip_samples,
+        frontend=settings["frontend"],
+        detector=settings["detector"],
+        name=config.run.name,
+        stage=stage,
+        params=record["params"],
+        provenance={
+            "config": settings,
+            "stage_fingerprint": record["fingerprint"],
+            "versions": versions,
+        },
+        licences=(config.data.licence,) if config.data.licence else (),
+    )
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _check(draft: Path, target: Path, record: dict[str, Any], agreement: float) -> None:
+    """Refuse a file that a claimed runtime would refuse, or run differently."""
+    summary = model_summary(draft)
+    if summary["not_builtin"]:
+        raise UserError(
+            f"{target}: not written, op {summary['not_builtin'][0]} is not builtin; "
+            "use another layer"
+        )
+    _check_sparsity(summary, target, record)
+    heard: dict[str, np.ndarray] = {}
+    for runtime in available_runtimes():
+        interpreter = Interpreter(draft, runtime=runtime)
+        rng = np.random.default_rng(0)
+        levels = np.array([0.0, 0.001, 0.03, 1.0], np.float32)[:, None]
+        noise = rng.uniform(-1, 1, (4, interpreter.clip_samples)).astype(np.float32)
+        heard[runtime] = interpreter(levels * noise)
+        if not np.isfinite(heard[runtime]).all():
+            raise UserError(f"{target}: not written, {runtime} gives NaN")
+    first, reference = next(iter(heard.items()))
+    for runtime, probs in heard.items():
+        delta = float(np.abs(probs - reference).max())
+        if delta > agreement:
+            raise UserError(f"{target}: not written, {runtime} differs from {first} by {delta:.2g}")
+
+
+def _check_sparsity(summary: dict[str, Any], target: Path, record: dict[str, Any]) -> None:
+    """Every pruned kernel must be as sparse in the file as in the stage it came from."""
+    found = [kernel["sparsity"] for kernel in summary["kernels"] if kernel["part"] == "classifier"]
+    for name, wanted in record.get("sparsity", {}).items():
+        if wanted and not any(share >= wanted - 0.01 for share in found):
+            raise UserError(
+                f"{target}: not written, kernel '{name}' lost its sparsity of {wanted:.2f} "
+                "in conversion"
+            )

@@ -1,0 +1,115 @@
+"""What one training step is: from a batch of clips and a step number to changed weights.
+
+All randomness of a step derives from (seed, step number); `train` decides which steps are made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from audio_edge import augment
+from audio_edge.config import SILENCE, Config
+from audio_edge.datasets.index import Index
+from audio_edge.datasets.pipeline import Split
+from audio_edge.frontend import LogMel
+from audio_edge.models.dropout import StatelessDropout
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a stage learns from: the training and selection clips and the noise."""
+
+    index: Index
+    train: Split
+    val: Split
+    bank: augment.NoiseBank
+
+
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to `peak`, then half a cosine to zero at step `total`."""
+
+    def __init__(self, peak: float, total: int, warmup: int):
+        self.peak, self.total, self.warmup = peak, total, warmup
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Learning rate at a step."""
+        step = tf.cast(step, tf.float32)
+        rising = (step + 1) / max(1, self.warmup)
+        progress = (step - self.warmup) / max(1, self.total - self.warmup)
+        falling = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(progress, 0.0, 1.0)))
+        return self.peak * tf.minimum(rising, falling) if self.warmup else self.peak * falling
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {"peak": self.peak, "total": self.total, "warmup": self.warmup}
+
+
+class Learner(keras.Model):
+    """Front end, augmentation and classifier as one graph.
+
+    A batch is (int16 [batch, clip_samples], int64 [batch] labels, int64 step number).
+    """
+
+    def __init__(
+        self, config: Config, frontend: LogMel, classifier: keras.Model, material: Material
+    ):
+        super().__init__(name="learner")
+        self.config, self.frontend = config, frontend
+        self.classifier, self.bank = classifier, material.bank
+        labels = material.index.labels
+        self.n_classes = len(labels)
+        self.silence = labels.index(SILENCE) if SILENCE in labels else -1
+        dropouts = [part for part in classifier.submodules if isinstance(part, StatelessDropout)]
+        self.counters = [dropout.step for dropout in dropouts]
+        self.loss_metric = keras.metrics.Mean("loss")
+        self.accuracy_metric = keras.metrics.Mean("accuracy")
+
+    def call(self, clips: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Int16 [batch, clip_samples] -> logits [batch, classes], without augmentation."""
+        logmel = self.frontend(tf.cast(clips, tf.float32) / 32768.0)
+        return self.classifier(logmel, training=training)
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """One step on one batch."""
+        clips, labels, step = data
+        config = self.config
+        for counter in self.counters:
+            counter.assign(step)
+        seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
+        waveforms = augment.waveforms(
+            tf.cast(clips, tf.float32) / 32768.0, labels == self.silence, self.bank, config.augment,
+            sample_rate=config.data.sample_rate, seed=seed,
+        )  # fmt: skip
+        logmel = augment.spec_augment(self.frontend(waveforms), config.augment, seed=seed)
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.classifier(logmel, training=True), tf.float32)
+            loss = self._loss(labels, logits)
+        self.optimizer.minimize(loss, self.classifier.trainable_variables, tape=tape)
+        return self._update(loss, labels, logits)
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+        """Loss and accuracy of one batch, without augmentation."""
+        clips, labels = data
+        logits = tf.cast(self(clips), tf.float32)
+        return self._update(self._loss(labels, logits), labels, logits)
+
+    def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        smoothing = self.config.train.label_smoothing
+        targets = tf.one_hot(labels, self.n_classes) * (1 - smoothing) + smoothing / self.n_classes
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
+    def _update(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:
+        count = tf.cast(tf.size(labels), tf.float32)
+        self.loss_metric.update_state(loss, sample_weight=count)
+        self.accuracy_metric.update_state(tf.cast(tf.argmax(logits, 1) == labels, tf.float32))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Loss and accuracy, reset at each epoch by Keras."""
+        return [self.loss_metric, self.accuracy_metric]

@@ -1,0 +1,220 @@
+"""Listen to a recording or the microphone: `python -m audio_edge.listen MODEL.tflite [FILE]`.
+
+With `--truth` it is a test: exit code 1 unless every word is heard within 0.3 s and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from audio_edge import audio
+from audio_edge.detector import Detection, Detector, is_ignored
+from audio_edge.errors import UserError, command
+from audio_edge.interpreter import RUNTIMES, Interpreter
+from audio_edge.microphone import Microphone, input_devices
+from audio_edge.truth import Verdict, Word, match, read_labels
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the arguments, listen, print. Returns 0, or 1 if the truth was not met."""
+    parser = argparse.ArgumentParser(
+        prog="python -m audio_edge.listen", description=(__doc__ or "").split(":")[0] + "."
+    )
+    parser.add_argument("model", nargs="?", help="model file (.tflite)")
+    parser.add_argument("file", nargs="?", help="recording; without it, the microphone")
+    parser.add_argument(
+        "--threshold", type=float, help="score in (0, 1); default: the model card's"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--truth", metavar="LABELS.txt", help="Audacity label track of FILE")
+    parser.add_argument("--plot", metavar="OUT.png", help="draw FILE and what was heard")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT.png")
+    parser.add_argument("--runtime", choices=RUNTIMES, help="default: the first installed")
+    parser.add_argument("--device", type=int, metavar="N", help="input device, see --list-devices")
+    parser.add_argument("--list-devices", action="store_true", help="print input devices and stop")
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop the microphone after S s")
+    args = parser.parse_intermixed_args(argv)
+    if args.list_devices:
+        for index, name, rate in input_devices():
+            print(f"{index:3d}  {name}  ({rate} Hz)")
+        return 0
+    _check(args)
+    detector = Detector(Interpreter(args.model, runtime=args.runtime), threshold=args.threshold)
+    if args.file is None:
+        return _live(detector, args)
+    return _recording(detector, args)
+
+
+def hear(detector: Detector, source: Any, *, seconds: float | None = None) -> Iterator[Detection]:
+    """Yield detections as they come from a source with `read(n) -> float32 [n]`.
+
+    Args:
+        detector: Where the samples go.
+        source: The microphone, or anything like it.
+        seconds: Stop after this much audio, counted in samples; None goes on for ever.
+    """
+    rate, hop = detector.model.sample_rate, detector.hop_samples
+    hops = itertools.count() if seconds is None else range(max(1, round(seconds * rate / hop)))
+    for _ in hops:
+        heard = detector.push(source.read(hop))
+        if heard:
+            yield heard
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.model is None:
+        raise UserError("no model given; usage: python -m audio_edge.listen MODEL [FILE]")
+    for option in ("truth", "plot"):
+        if getattr(args, option) and args.file is None:
+            raise UserError(f"--{option} needs a recording; give FILE")
+    if args.seconds is not None and not 0 < args.seconds < 1e6:
+        raise UserError(f"--seconds must be > 0. Received: {args.seconds:g}")
+    if args.file is not None and args.seconds is not None:
+        raise UserError("--seconds is for the microphone; a recording is heard to its end")
+    if args.plot and Path(args.plot).exists() and not args.force:
+        raise UserError(f"{args.plot}: exists; give --force to overwrite it")
+
+
+def _recording(detector: Detector, args: argparse.Namespace) -> int:
+    rate = detector.model.sample_rate
+    waveform, _ = audio.read(args.file, sample_rate=rate)
+    words = read_labels(args.truth) if args.truth else None
+    if words and words[-1].start_s >= len(waveform) / rate:
+        raise UserError(
+            f"{args.truth}: '{words[-1].label}' at {words[-1].start_s:g} s lies beyond the "
+            f"{len(waveform) / rate:.2f} s of {args.file}; give the labels of this recording"
+        )
+    detections, times, scores = detector.trace(waveform)
+    verdict = None
+    if words is not None:
+        known = [word for word in words if _can_hear(detector, word)]
+        verdict = match(known, detections)
+    if args.plot:
+        from audio_edge import plots
+
+        plots.detections(
+            args.plot, waveform, rate, detections, words,
+            scores=(times, scores, detector.model.labels), threshold=detector.config.threshold,
+        )  # fmt: skip
+    if args.json:
+        print(json.dumps(_report(args, len(waveform) / rate, detections, verdict), indent=2))
+    elif verdict is None:
+        width = max(map(len, detector.model.labels))
+        for heard in detections:
+            print(_line(heard, width))
+        picture = f"; picture: {args.plot}" if args.plot else ""
+        seconds = len(waveform) / rate
+        print(f"{_count(len(detections))} in {seconds:.2f} s of {args.file}{picture}")
+    else:
+        _print_verdict(verdict, [word for word in words or () if not _can_hear(detector, word)])
+        picture = f"; picture: {args.plot}" if args.plot else ""
+        print(f"{_summary(verdict)}{picture}")
+    return 0 if verdict is None or verdict.perfect else 1
+
+
+def _live(detector: Detector, args: argparse.Namespace) -> int:
+    width = max(map(len, detector.model.labels))
+    count = 0
+    with Microphone(detector.model.sample_rate, device=args.device) as microphone:
+        print(
+            f"listening to {microphone.name} at {microphone.device_rate} Hz; Ctrl-C stops",
+            file=sys.stderr,
+        )
+        try:
+            for heard in hear(detector, microphone, seconds=args.seconds):
+                count += 1
+                line = json.dumps(dataclasses.asdict(heard)) if args.json else _line(heard, width)
+                print(line, flush=True)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+        if microphone.overflows:
+            print(f"warning: audio was lost {microphone.overflows} times", file=sys.stderr)
+    if not args.json:
+        print(_count(count))
+    return 0
+
+
+def _can_hear(detector: Detector, word: Word) -> bool:
+    """Whether the model can answer a word: the others are speech that it must pass over."""
+    return word.label in detector.model.labels and not is_ignored(word.label)
+
+
+def _line(heard: Detection, width: int) -> str:
+    return f"{heard.time_s:8.2f} s  {heard.label:<{width}}  {heard.score:.2f}"
+
+
+def _count(n: int) -> str:
+    return f"{n} detection" if n == 1 else f"{n} detections"
+
+
+def _summary(verdict: Verdict) -> str:
+    return (
+        f"{verdict.right} of {len(verdict.pairs)} words right, "
+        f"largest time error {verdict.largest_error_s:.2f} s, {len(verdict.false)} false"
+    )
+
+
+def _print_verdict(verdict: Verdict, passed_over: Sequence[Word]) -> None:
+    """One row a word and one a false detection, in order of time."""
+    labels = [pair.word.label for pair in verdict.pairs] + [word.label for word in passed_over]
+    labels += [pair.heard.label for pair in verdict.pairs if pair.heard]
+    labels += [heard.label for heard in verdict.false]
+    width = max(len(label) for label in [*labels, "said", "nothing"])
+    rows = []
+    for pair in verdict.pairs:
+        name = pair.heard.label if pair.heard else "nothing"
+        score = f"{pair.heard.score:.2f}" if pair.heard else "    "
+        error = "        " if pair.error_s is None else f"{pair.error_s:+.2f} s "
+        said = f"{pair.word.middle_s:8.2f} s  {pair.word.label:<{width}}"
+        mark = "right" if pair.right else "wrong"
+        rows.append((pair.word.middle_s, f"{said}  {name:<{width}}  {score}  {error} {mark}"))
+    for word in passed_over:
+        said = f"{word.middle_s:8.2f} s  {word.label:<{width}}"
+        rows.append((word.middle_s, f"{said}  {'':<{width}}                 not a word it knows"))
+    for heard in verdict.false:
+        said = f"{heard.time_s:8.2f} s  {'':<{width}}"
+        rows.append(
+            (heard.time_s, f"{said}  {heard.label:<{width}}  {heard.score:.2f}           false")
+        )
+    print(f"{'time':>8}    {'said':<{width}}  {'heard':<{width}}  score error")
+    for _, row in sorted(rows):
+        print(row)
+
+
+def _report(
+    args: argparse.Namespace,
+    seconds: float,
+    detections: Sequence[Detection],
+    verdict: Verdict | None,
+) -> dict[str, Any]:
+    report: dict[str, Any] = {
+        "model": args.model,
+        "file": args.file,
+        "seconds": seconds,
+        "detections": [dataclasses.asdict(heard) for heard in detections],
+    }
+    if args.plot:
+        report["plot"] = args.plot
+    if verdict is not None:
+        report["truth"] = {
+            "words": [
+                {**dataclasses.asdict(pair), "error_s": pair.error_s} for pair in verdict.pairs
+            ],
+            "false": [dataclasses.asdict(heard) for heard in verdict.false],
+            "right": verdict.right,
+            "of": len(verdict.pairs),
+            "largest_error_s": verdict.largest_error_s,
+        }
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Sizes, latency, peak memory and delegate coverage of finished .tflite files, ours or anyone's.
+
+The only module that reads a clock. A file may take raw audio or features: inputs are filled from a
+waveform, quantised by rounding where they are integers. No TensorFlow, unless it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audio_edge.card import Card, read_model, split
+from audio_edge.errors import UserError, first_line
+from audio_edge.interpreter import available_runtimes, choose_runtime, load, version_of
+from audio_edge.probe import delegate_coverage, light_runtimes, peak_memory, run_apart
+from audio_edge.summary import model_summary
+
+__all__ = [
+    "delegate_coverage",
+    "device",
+    "latency",
+    "light_runtimes",
+    "model_summary",
+    "peak_memory",
+    "sizes",
+]
+
+MIN_RUNS, MAX_RUNS = 100, 10**6
+MAX_THREADS = 256
+_WARM_UP = 20
+_VARIANTS = 8  # different cuts of the waveform, so that no branch or cache learns one input
+
+
+def sizes(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Bytes of a file: size_bytes as it lies on disk, zip_bytes after deflate at level 9."""
+    content = read_model(path)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)  # raw, as in a zip
+    return {
+        "size_bytes": len(content),
+        "zip_bytes": len(deflate.compress(content) + deflate.flush()),
+    }
+
+
+def latency(
+    models: Sequence[str | os.PathLike[str]],
+    waveform: np.ndarray,
+    *,
+    runtimes: Sequence[str] | None = None,
+    threads: int = 1,
+    runs: int = 200,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> list[dict[str, Any]]:
+    """Time one inference (input set, invoked, output read) of each file in each runtime, in turn.
+
+    All are warmed up; then each round runs each of them once, so that whatever slows the machine
+    for a while slows them alike. Figures of one call may be compared, figures of two may not.
+
+    Args:
+        models: .tflite files.
+        waveform: float [samples > 0] in [-1, 1], repeated or cut to what an input holds.
+        runtimes: Of `audio_edge.interpreter.RUNTIMES`; None takes `light_runtimes()`.
+        threads: Threads of the interpreter.
+        runs: Timed runs of each, at least 100.
+        progress: Wraps the rounds, as tqdm does.
+
+    Returns:
+        A row for each (file, runtime): path, runtime, version, threads, and either runs, p50_ms,
+        p90_ms and rtf (p50 over the clip's duration; None where no card says it), or `error`, the
+        reason why the runtime does not run the file.
+
+    Raises:
+        UserError: A file is missing or damaged, a runtime is not installed, too few runs.
+    """
+    if runs < MIN_RUNS:
+        raise UserError(f"a latency takes at least {MIN_RUNS} timed runs. Received: runs={runs}")
+    if runs > MAX_RUNS:
+        raise UserError(f"a latency takes at most {MAX_RUNS} timed runs. Received: runs={runs}")
+    if not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"threads must be 1 to {MAX_THREADS}. Received: threads={threads}")
+    rows: list[dict[str, Any]] = []
+    timed: list[tuple[dict[str, Any], _Session]] = []
+    for path in models:
+        model, card = split(read_model(path), source=path)
+        for runtime in runtimes or light_runtimes():
+            row: dict[str, Any] = {"path": os.fspath(path), "runtime": runtime}
+            row.update(version=version_of(choose_runtime(runtime)), threads=threads)
+            rows.append(row)
+            try:
+                run_apart(path, runtime, threads)  # a file that crashes must not take us along
+                session = _Session(load(model, runtime, threads), waveform, card)
+                for number in range(_WARM_UP):
+                    session.run(number)
+                timed.append((row, session))
+            except (RuntimeError, ValueError) as error:
+                row["error"] = first_line(error)
+    seconds = np.empty((runs, len(timed)))
+    for number in progress(range(runs)):
+        for column, (_, session) in enumerate(timed):
+            seconds[number, column] = session.run(number)
+    for column, (row, session) in enumerate(timed):
+        p50, p90 = (1000 * float(p) for p in np.percentile(seconds[:, column], [50, 90]))
+        rtf = p50 / 1000 / session.clip_s if session.clip_s else None
+        row.update(runs=runs, p50_ms=p50, p90_ms=p90, rtf=rtf)
+    return rows
+
+
+class _Session:
+    """One file in one runtime, its inputs made beforehand so that only the inference is timed."""
+
+    def __init__(self, interpreter: Any, waveform: np.ndarray, card: Card | None) -> None:
+        self.clip_s = card.clip_samples / card.sample_rate if card else None
+        self._interpreter = interpreter
+        details = interpreter.get_input_details()
+        starts = np.linspace(0, len(waveform), _VARIANTS, endpoint=False).astype(int)
+        self._inputs = [
+            [(detail["index"], _filled(detail, np.roll(waveform, -start))) for detail in details]
+            for start in starts
+        ]
+        self._outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def run(self, number: int) -> float:
+        """Seconds of one inference on cut `number` of the waveform."""
+        inputs = self._inputs[number % _VARIANTS]
+        start = time.perf_counter()
+        for index, value in inputs:
+            self._interpreter.set_tensor(index, value)
+        self._interpreter.invoke()
+        for index in self._outputs:
+            self._interpreter.get_tensor(index)
+        return time.perf_counter() - start
+
+
+def _filled(detail: dict[str, Any], waveform: np.ndarray) -> np.ndarray:
+    """An input tensor filled with the waveform, quantised where the input is."""
+    dtype = np.dtype(detail["dtype"])
+    values = np.resize(np.asarray(waveform, np.float32), tuple(detail["shape"]))
+    scale, zero_point = detail["quantization"]
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    if dtype.kind not in "iu" or not scale:
+        return np.zeros(values.shape, dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def device() -> dict[str, Any]:
+    """Facts that belong to every figure: machine, cpu, cores, os, python, runtime versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "cores": cores,
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "runtimes": {name: version_of(name) for name in available_runtimes()},
+    }
+
+
+def _cpu() -> str:
+    """The board's name (Raspberry Pi), else the processor's."""
+    board = Path("/sys/firmware/devicetree/base/model")
+    if board.is_file():
+        return board.read_text(errors="replace").strip("\0\n ")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

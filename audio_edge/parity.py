@@ -1,0 +1,130 @@
+"""Proof that two models are the same network.
+
+Per-clip difference of probabilities and top-1 agreement are held to limits; the SNR is told.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audio_edge import audio, evaluation, metrics
+from audio_edge.datasets import noise
+from audio_edge.datasets.pipeline import Split, silence_cuts
+from audio_edge.errors import UserError
+from audio_edge.run import locate
+from audio_edge.summary import model_summary
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What two models may differ by.
+
+    Attributes:
+        max_delta: Greatest |p_a - p_b| of any class of any clip.
+        min_agreement: Share of clips with the same top-1 class.
+    """
+
+    max_delta: float
+    min_agreement: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.max_delta <= 1 and 0 <= self.min_agreement <= 1):
+            raise UserError(
+                "--max-delta and --min-agreement must be in [0, 1]. "
+                f"Received: {self.max_delta:g}, {self.min_agreement:g}"
+            )
+
+
+# float Keras against float file: rounding only
+SAME_ARITHMETIC = Limits(1e-4, 0.999)
+# fake-quantised Keras against int8 file: a step may fall the other way
+FAKE_QUANT = Limits(0.15, 0.98)
+# float against int8: other weights since pruning; a borderline clip may swing, most must agree
+QUANTISED = Limits(1.0, 0.95)
+
+
+def limits_for(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Limits:
+    """Default limits by what the two paths are: float, fake-quantised or int8."""
+    kinds = {_kind(Path(a)), _kind(Path(b))}
+    if len(kinds) == 1:
+        return SAME_ARITHMETIC if kinds == {"float"} else FAKE_QUANT
+    return FAKE_QUANT if "float" not in kinds else QUANTISED
+
+
+def compare(
+    a: str | os.PathLike[str], b: str | os.PathLike[str], *,
+    data: str | os.PathLike[str] | None = None, split: str = "val", limits: Limits | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Hold model B against model A on the same clips.
+
+    Args:
+        a: `.tflite` file, run or stage: the reference.
+        b: The other.
+        data: Folder with one subfolder a label; None takes `split` of the run that A or B belongs
+            to, or, outside any run, made-up noises at many levels.
+        split: Of the run.
+        limits: None takes `limits_for(a, b)`.
+
+    Returns:
+        n, max_delta, mean_delta (means of per-clip greatest differences), agreement, snr_db,
+        accuracy_a and accuracy_b where labels are known, worst clip, limits, and ok.
+
+    Raises:
+        UserError: The two have other labels or take other clips.
+    """
+    score_a, labels_a, data_a = evaluation.scorer(a)
+    score_b, labels_b, data_b = evaluation.scorer(b)
+    if labels_a != labels_b:
+        raise UserError(
+            f"{a} and {b} do not know the same labels: "
+            f"{evaluation.listed(labels_a)} / {evaluation.listed(labels_b)}"
+        )
+    if (data_a.sample_rate, data_a.clip_samples) != (data_b.sample_rate, data_b.clip_samples):
+        raise UserError(
+            f"{a} takes {data_a.clip_samples} samples at {data_a.sample_rate} Hz, "
+            f"{b} takes {data_b.clip_samples} at {data_b.sample_rate} Hz; they cannot be compared"
+        )
+    clips = _clips(a, b, data, split, labels_a, data_a)
+    probs_a, probs_b = score_a(clips.waveforms), score_b(clips.waveforms)
+    delta = np.abs(probs_a - probs_b).max(axis=1)
+    agreement = float((probs_a.argmax(axis=1) == probs_b.argmax(axis=1)).mean())
+    limits = limits or limits_for(a, b)
+    worst = int(delta.argmax())
+    snr = metrics.snr_db(probs_a, probs_b)
+    result: dict[str, Any] = {
+        "a": os.fspath(a), "b": os.fspath(b), "n": len(delta),
+        "max_delta": float(delta[worst]), "mean_delta": float(delta.mean()), "agreement": agreement,
+        "snr_db": round(snr, 2) if math.isfinite(snr) else None, "worst_clip": clips.names[worst],
+        "limits": {"max_delta": limits.max_delta, "min_agreement": limits.min_agreement},
+        "ok": bool(delta[worst] <= limits.max_delta and agreement >= limits.min_agreement),
+    }  # fmt: skip
+    if (clips.labels >= 0).all():
+        result["accuracy_a"] = float((probs_a.argmax(axis=1) == clips.labels).mean())
+        result["accuracy_b"] = float((probs_b.argmax(axis=1) == clips.labels).mean())
+    return result
+
+
+def _clips(a: Any, b: Any, data: Any, split: str, labels: tuple[str, ...], settings: Any) -> Split:
+    if data is not None:
+        return evaluation.clips_of_folder(Path(data), labels, settings)[0]
+    for path in (a, b):
+        if locate(path):
+            return evaluation.clips_of_run(path, split, labels, settings)
+    bank = noise.noises(settings.sample_rate, max(5.0, 2 * settings.clip_s), 0)
+    cuts, names = silence_cuts(bank, settings.clip_samples)
+    return Split(audio.to_int16(cuts), np.full(len(cuts), -1, np.int64), names)
+
+
+def _kind(path: Path) -> str:
+    """float, qat (fake-quantised Keras) or int8."""
+    found = locate(path)
+    if found and path.is_dir():
+        return "qat" if found[1] == "qat" else "float"
+    types = {kernel["dtype"] for kernel in model_summary(path)["kernels"]}
+    return "int8" if "INT8" in types else "float"

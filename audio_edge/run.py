@@ -1,0 +1,179 @@
+"""A run directory: the only interface between stages.
+
+Each finished stage leaves a `stage.json` that says what it was made from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audio_edge import config as config_module
+from audio_edge import files
+from audio_edge.config import Config
+from audio_edge.errors import UserError
+
+STAGES = ("float", "pruned", "qat", "int8")
+TRAINED = STAGES[:3]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The directory of one run and its resolved config."""
+
+    dir: Path
+    config: Config
+
+    @classmethod
+    def create(cls, config: Config, *, force: bool = False) -> Run:
+        """The run in the directory that `config.run.dir` names; nothing is written yet.
+
+        Raises:
+            UserError: It holds a run of another config, and `force` is not given.
+        """
+        run = cls(Path(config.run.dir), config)
+        where = run.dir / "config.json"
+        begun = any(run.stage(name).exists() for name in TRAINED)
+        if where.exists() and begun and not force:
+            changed = _differences(files.read_json(where, dict), config.to_dict())
+            if changed:
+                raise UserError(
+                    f"{run.dir}: made with another config ({'; '.join(changed[:3])}); "
+                    "give --force to make what changed anew, or another run.dir"
+                )
+        return run
+
+    def save(self) -> None:
+        """Write config.json: once what it asks for is known to be possible."""
+        files.write_json(self.dir / "config.json", self.config.to_dict())
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """Open an existing run directory."""
+        where = Path(path) / "config.json"
+        if not where.exists():
+            raise UserError(
+                f"{path}: not a run directory (no config.json); "
+                "make one with python -m training.run CONFIG"
+            )
+        values = files.read_json(where, dict)
+        try:
+            return cls(Path(path), config_module.from_dict(values))
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+
+    def stage(self, name: str) -> Path:
+        """Folder of a trained stage: "float", "pruned" or "qat"."""
+        return self.dir / name
+
+    def model(self, kind: str) -> Path:
+        """The converted file: kind "float" or "int8"."""
+        return self.dir / "tflite" / f"model_{kind}.tflite"
+
+    @property
+    def results(self) -> Path:
+        """Folder of figures."""
+        return self.dir / "results"
+
+    def record(self, name: str) -> dict[str, Any] | None:
+        """What a finished stage left in its stage.json; None if it is not finished."""
+        where = self.stage(name) / "stage.json"
+        if not where.exists():
+            return None
+        record = files.read_json(where, dict)
+        kinds = {"fingerprint": str, "labels": list, "params": int}
+        whole = all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+        if not whole or not all(isinstance(label, str) for label in record["labels"]):
+            raise UserError(
+                f"{where}: damaged, {', '.join(kinds)} must be there; delete it and run again"
+            )
+        return record
+
+    def require(self, name: str) -> dict[str, Any]:
+        """As `record`, but a missing stage is an error that says how to make it."""
+        record = self.record(name)
+        if record is None:
+            raise UserError(
+                f"{self.stage(name)}: stage '{name}' is not finished; "
+                "run python -m training.run first"
+            )
+        return record
+
+    def up_to_date(self, name: str, data: str) -> bool:
+        """Whether a stage is finished and made from these settings and data.
+
+        Raises:
+            UserError: It is finished, but made from others; only `--force` makes it anew.
+        """
+        record = self.record(name)
+        if record and record["fingerprint"] != self.fingerprint(name, data):
+            raise UserError(
+                f"{self.stage(name)}: made from other recordings, settings or an earlier stage "
+                "that has changed; give --force to make it anew, or another run.dir"
+            )
+        return record is not None
+
+    def fingerprint(self, name: str, data: str) -> str:
+        """What a stage depends on: its sections of the config, the data, and the stage before it.
+
+        Args:
+            name: Stage.
+            data: Fingerprint of the index.
+        """
+        c = self.config
+        if name == "float":
+            sections: list[Any] = [_without_places(c), dataclasses.asdict(c.train), data]
+            return files.fingerprint(["float", c.run.seed, *sections])
+        section = c.prune if name == "pruned" else c.quantize
+        before = self.fingerprint(STAGES[STAGES.index(name) - 1], data)
+        return files.fingerprint([name, before, dataclasses.asdict(section)])
+
+
+def locate(path: str | os.PathLike[str]) -> tuple[Run, str] | None:
+    """The run and stage that a path belongs to.
+
+    Args:
+        path: DIR, which is the last stage finished, a stage such as DIR/float, or a converted file
+            such as DIR/tflite/model_int8.tflite.
+
+    Returns:
+        (run, stage), or None for a path outside any run.
+    """
+    target = Path(path)
+    if (target / "config.json").exists():
+        run = Run.open(target)
+        done = [name for name in TRAINED if run.record(name)]
+        return (run, done[-1]) if done else (run, "float")
+    if target.name in TRAINED and (target.parent / "config.json").exists():
+        return Run.open(target.parent), target.name
+    parent = target.parent.parent
+    if target.parent.name == "tflite" and (parent / "config.json").exists():
+        return Run.open(parent), "int8" if "int8" in target.stem else "float"
+    return None
+
+
+def _without_places(config: Config) -> dict[str, Any]:
+    """The sections that training depends on, less where files lie and how decoding is done."""
+    data = dataclasses.asdict(config.data)
+    for key in ("root", "cache", "decode_timeout_s", "licence"):
+        del data[key]
+    sections = {"data": data}
+    for name in ("frontend", "augment", "model"):
+        sections[name] = dataclasses.asdict(getattr(config, name))
+    return sections
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Keys that differ, as "section.key old -> new"; places and display names do not count."""
+    ignored = {"run": ("name", "dir"), "data": ("root", "cache", "decode_timeout_s", "licence")}
+    before = {name: keys if isinstance(keys, dict) else {} for name, keys in old.items()}
+    return [
+        f"{section}.{key} {before.get(section, {}).get(key)!r} -> {value!r}"
+        for section, values in new.items()
+        if section != "detector"
+        for key, value in values.items()
+        if key not in ignored.get(section, ()) and before.get(section, {}).get(key) != value
+    ]

@@ -1,0 +1,299 @@
+"""The settings of a run: one frozen dataclass a section, each checked when it is made.
+
+A broken rule is a `UserError` that shows the keys which the rule names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from audio_edge.errors import UserError
+
+SILENCE, UNKNOWN = "silence", "unknown"
+KINDS = ("folder", "speech_commands", "synthetic")
+
+
+class _Section:
+    def _require(self, condition: bool, rule: str, **received: Any) -> None:
+        """Raise unless the condition holds; shows `received`, else the keys that the rule names."""
+        if not condition:
+            keys = [word for word in re.findall(r"\w+", rule) if word in vars(self)]
+            received = received or {key: getattr(self, key) for key in keys}
+            came = ", ".join(f"{key}={value!r}" for key, value in received.items())
+            section = type(self).__name__.removesuffix("Config").lower()
+            raise UserError(f"[{section}] {rule}. Received: {came}")
+
+
+@dataclass(frozen=True)
+class RunConfig(_Section):
+    """Where a run lives and its seed. `dir` defaults to runs/<name>."""
+
+    name: str = "run"
+    dir: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._require(bool(self.name) and "/" not in self.name, "name must be a plain word")
+        self._require(0 <= self.seed < 2**31, "seed must be in [0, 2^31)")
+        if not self.dir:
+            object.__setattr__(self, "dir", f"runs/{self.name}")
+
+
+@dataclass(frozen=True)
+class DataConfig(_Section):
+    """What is learnt, and from which recordings.
+
+    `words` are the labels to tell apart ([] takes every subfolder). With `unknown`, every other
+    word becomes the class "unknown"; with `silence`, cuts from the noise recordings become the
+    class "silence". `silence_share` and `unknown_share` are their shares of an epoch (unknown_share
+    0 takes every clip there is); `balance` draws as many clips of each word. `test_set` names the
+    official Speech Commands split that judges; "validation" takes the selection speakers out of
+    training. Files longer than `clip_s` give their loudest window. More than `max_bad_share` bad
+    files is an error.
+    """
+
+    kind: str = "folder"
+    root: str = ""
+    words: tuple[str, ...] = ()
+    unknown: bool = False
+    silence: bool = False
+    silence_share: float = 0.1
+    unknown_share: float = 0.0
+    balance: bool = False
+    sample_rate: int = 16000
+    clip_s: float = 1.0
+    resample: bool = True
+    test_set: str = "testing"
+    val_share: float = 0.1
+    test_share: float = 0.1
+    max_bad_share: float = 0.1
+    decode_timeout_s: float = 20.0
+    max_file_s: float = 600.0
+    cache: str = ".cache/audio_edge"
+    licence: str = ""
+    voices: int = 48
+    takes: int = 2
+    other_words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require = self._require
+        require(self.kind in KINDS, f"kind must be one of {', '.join(KINDS)}")
+        require(4000 <= self.sample_rate <= 192000, "sample_rate must be 4000 to 192000 Hz")
+        require(0.05 <= self.clip_s <= 60, "clip_s must be 0.05 to 60 s")
+        require(0 <= self.silence_share < 0.9, "silence_share must be in [0, 0.9)")
+        require(0 <= self.unknown_share < 0.9, "unknown_share must be in [0, 0.9)")
+        shares = {"silence_share": self.silence_share, "unknown_share": self.unknown_share}
+        rule = "silence_share + unknown_share must leave room for words"
+        require(sum(shares.values()) < 0.95, rule, **shares)
+        official = self.test_set in ("testing", "validation")
+        require(official, "test_set must be 'testing' or 'validation'")
+        val, test = self.val_share, self.test_share
+        rule = "val_share and test_share must be > 0 and leave at least 0.1 for training"
+        require(min(val, test) > 0 and val + test < 0.9, rule)
+        require(0 <= self.max_bad_share <= 1, "max_bad_share must be in [0, 1]")
+        require(self.decode_timeout_s > 0, "decode_timeout_s must be > 0")
+        require(self.max_file_s >= self.clip_s, "max_file_s must be at least clip_s")
+        speakable = self.kind != "synthetic" or bool(self.words)
+        require(speakable, "kind 'synthetic' needs words to speak")
+        require(self.voices >= 6 and self.takes >= 1, "voices must be >= 6 and takes >= 1")
+        require(len(set(self.words)) == len(self.words), "words must not repeat")
+        for name in (SILENCE, UNKNOWN):
+            rule = f"'{name}' is a class of its own: set {name} = true instead"
+            require(name not in self.words, rule, words=self.words)
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of one clip: clip_s at sample_rate."""
+        return round(self.clip_s * self.sample_rate)
+
+
+@dataclass(frozen=True)
+class FrontendConfig(_Section):
+    """The features: log-mel over frames of `frame_length` samples every `hop_length` samples.
+
+    `fmin` and `fmax` in Hz (fmax 0 means half the sample rate); `log_floor` is added to the mel
+    power.
+    """
+
+    kind: str = "logmel"
+    frame_length: int = 480
+    hop_length: int = 160
+    n_fft: int = 512
+    n_mels: int = 40
+    fmin: float = 20.0
+    fmax: float = 0.0
+    log_floor: float = 1e-6
+
+    def __post_init__(self) -> None:
+        require = self._require
+        require(self.kind == "logmel", "kind must be 'logmel'")
+        require(self.frame_length >= 16, "frame_length must be at least 16 samples")
+        require(0 < self.hop_length <= self.frame_length, "hop_length must be in [1, frame_length]")
+        fits = self.n_fft >= self.frame_length and self.n_fft & (self.n_fft - 1) == 0
+        require(fits, "n_fft must be a power of two and at least frame_length")
+        require(self.n_fft <= 1 << 16, "n_fft must be at most 65536")
+        require(self.n_mels >= 1, "n_mels must be at least 1")
+        require(self.log_floor > 0, "log_floor must be > 0")
+        rising = self.fmax == 0 or self.fmax > self.fmin
+        require(self.fmin >= 0 and rising, "fmin must be >= 0 and below fmax")
+
+    def frames(self, clip_samples: int) -> int:
+        """Frames in a clip: 1 + (clip_samples - frame_length) // hop_length."""
+        return 1 + (clip_samples - self.frame_length) // self.hop_length
+
+
+@dataclass(frozen=True)
+class AugmentConfig(_Section):
+    """Random changes to training clips, each drawn statelessly from (seed, step).
+
+    `shift_s`: up to this many seconds either way. `speed`: faster or slower by up to this share,
+    pitch and pace together. `gain_db`: drawn from the interval. `noise_share` of the clips get
+    background noise at `snr_db` (interval). SpecAugment hides `time_masks` bands of up to
+    `time_width` frames and `freq_masks` of up to `freq_width` mel bands.
+    """
+
+    shift_s: float = 0.1
+    speed: float = 0.1
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    noise_share: float = 0.7
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    time_masks: int = 1
+    time_width: int = 20
+    freq_masks: int = 1
+    freq_width: int = 6
+
+    def __post_init__(self) -> None:
+        self._require(self.shift_s >= 0, "shift_s must be >= 0")
+        self._require(0 <= self.speed < 0.5, "speed must be in [0, 0.5)")
+        self._require(0 <= self.noise_share <= 1, "noise_share must be in [0, 1]")
+        for name in ("gain_db", "snr_db"):
+            ends = getattr(self, name)
+            self._require(len(ends) == 2 and ends[0] <= ends[1], f"{name} must be [low, high]")
+        masks = (self.time_masks, self.time_width, self.freq_masks, self.freq_width)
+        self._require(min(masks) >= 0, "masks and widths must be >= 0", masks=masks)
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Section):
+    """The classifier: a name in `audio_edge.models.MODELS` with its width and depth."""
+
+    name: str = "ds_cnn"
+    width: int = 64
+    depth: int = 4
+    dropout: float = 0.2
+    padding: str = "causal"
+
+    def __post_init__(self) -> None:
+        require = self._require
+        require(self.width >= 1 and self.depth >= 1, "width and depth must be at least 1")
+        require(0 <= self.dropout < 1, "dropout must be in [0, 1)")
+        known = self.padding in ("valid", "causal")
+        require(known, "padding in time must be 'valid' or 'causal'")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Section):
+    """The float stage: Adam, warm-up then cosine to zero."""
+
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup_epochs: float = 2.0
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.05
+    mixed_precision: bool = False
+
+    def __post_init__(self) -> None:
+        require = self._require
+        require(min(self.epochs, self.batch_size) >= 1, "epochs and batch_size must be at least 1")
+        require(self.learning_rate > 0, "learning_rate must be > 0")
+        least = min(self.warmup_epochs, self.weight_decay)
+        require(least >= 0, "warmup_epochs and weight_decay must be >= 0")
+        require(0 <= self.label_smoothing < 1, "label_smoothing must be in [0, 1)")
+
+
+@dataclass(frozen=True)
+class PruneConfig(_Section):
+    """Magnitude pruning of the convolution kernels to `sparsity`, ramped over half of `epochs`.
+
+    Sparsity 0 turns it off.
+    """
+
+    sparsity: float = 0.5
+    epochs: int = 12
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        self._require(0 <= self.sparsity < 1, "sparsity must be in [0, 1)")
+        learns = self.epochs >= 1 and self.learning_rate > 0
+        self._require(learns, "epochs must be >= 1 and learning_rate > 0")
+
+
+@dataclass(frozen=True)
+class QuantizeConfig(_Section):
+    """Quantisation-aware training of the classifier to int8."""
+
+    epochs: int = 8
+    learning_rate: float = 5e-4
+
+    def __post_init__(self) -> None:
+        learns = self.epochs >= 1 and self.learning_rate > 0
+        self._require(learns, "epochs must be >= 1 and learning_rate > 0")
+
+
+@dataclass(frozen=True)
+class DetectorConfig(_Section):
+    """How probabilities become detections.
+
+    One window every `hop_s`; the mean over `window_s` must reach `threshold`; then none of that
+    label for `refractory_s`.
+    """
+
+    hop_s: float = 0.1
+    window_s: float = 0.3
+    threshold: float = 0.6
+    refractory_s: float = 0.8
+
+    def __post_init__(self) -> None:
+        ordered = 0 < self.hop_s <= self.window_s
+        self._require(ordered, "hop_s must be > 0 and window_s at least hop_s")
+        self._require(0 < self.threshold < 1, "threshold must be in (0, 1)")
+        self._require(self.refractory_s >= 0, "refractory_s must be >= 0")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every section, each with its defaults."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    prune: PruneConfig = field(default_factory=PruneConfig)
+    quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+
+    def __post_init__(self) -> None:
+        clip, frame = self.data.clip_samples, self.frontend.frame_length
+        rule = "clip_s must hold at least one frame of the front end"
+        self.data._require(clip >= frame, rule, clip_samples=clip, frame_length=frame)
+        half = self.data.sample_rate / 2
+        rule = f"must be at most half the sample rate, {half:g} Hz"
+        self.frontend._require(self.frontend.fmax <= half, f"fmax {rule}")
+        rule = f"must be below half the sample rate, {half:g} Hz"
+        self.frontend._require(self.frontend.fmin < half, f"fmin {rule}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts and lists, ready for JSON."""
+        return {
+            section: {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in keys.items()
+            }
+            for section, keys in dataclasses.asdict(self).items()
+        }

@@ -1,0 +1,257 @@
+"""The training loop that every stage shares, and the float stage.
+
+A step is a pure function of (weights, seed, step number): shuffling, augmentation and dropout draw
+statelessly, and a checkpoint is written at each epoch's end. A killed run therefore resumes to the
+same weights, bit for bit on one machine.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from audio_edge import augment, files
+from audio_edge.config import SILENCE, Config
+from audio_edge.datasets import pipeline
+from audio_edge.datasets.index import Index
+from audio_edge.datasets.pipeline import Split
+from audio_edge.errors import UserError, first_line
+from audio_edge.frontend import LogMel
+from audio_edge.learner import Learner, Material, WarmupCosine
+from audio_edge.models import MODELS
+from audio_edge.run import TRAINED, Run
+
+
+def load_material(
+    config: Config, index: Index, *, progress: Callable[[int], Any] | None = None
+) -> Material:
+    """Decode the training and selection splits; no test clip is opened."""
+    train = pipeline.load(config, index, "train", progress=progress)
+    val = pipeline.load(config, index, "val", progress=progress)
+    noises = list(pipeline.noise_bank(config, index, "train").values())
+    return Material(index, train, val, augment.NoiseBank(noises, config.data.clip_samples))
+
+
+def setup(config: Config, *, mixed_precision: bool = False) -> None:
+    """Seed everything, ask for deterministic kernels, set the precision policy.
+
+    The memory of a GPU is taken as it is needed, not all at once.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.run.seed)
+    keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
+
+
+def build_classifier(config: Config, n_classes: int, *, dropout: bool = True) -> keras.Model:
+    """The classifier of `[model]`: [batch, frames, n_mels, 1] -> logits [batch, n_classes]."""
+    model = config.model
+    if model.name not in MODELS:
+        raise UserError(f"[model] unknown name '{model.name}'; known: {', '.join(MODELS)}")
+    frames, n_mels = config.frontend.frames(config.data.clip_samples), config.frontend.n_mels
+    try:
+        return MODELS[model.name](
+            (frames, n_mels, 1), n_classes, width=model.width, depth=model.depth,
+            padding=model.padding, seed=config.run.seed, dropout=model.dropout if dropout else 0.0,
+        )  # fmt: skip
+    except ValueError as error:
+        raise UserError(
+            f"[model] {model.name} of depth {model.depth} does not fit features of shape "
+            f"{(frames, n_mels)} ({str(error).splitlines()[0]}); "
+            "lower model.depth or raise data.clip_s"
+        ) from error
+
+
+def build_frontend(config: Config) -> LogMel:
+    """The front end of `[frontend]`."""
+    try:
+        return LogMel(config.frontend, sample_rate=config.data.sample_rate)
+    except ValueError as error:
+        raise UserError(f"[frontend] {error}") from error
+
+
+def train(
+    run: Run, material: Material, *, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> dict[str, Any]:
+    """Train the float stage into `run.stage("float")`, or resume it; returns its record."""
+    settings = run.config.train
+    setup(run.config, mixed_precision=settings.mixed_precision)
+    classifier = build_classifier(run.config, len(material.index.labels))
+    return fit(
+        run, "float", classifier, material, epochs=settings.epochs,
+        learning_rate=settings.learning_rate, warmup_epochs=settings.warmup_epochs,
+        callbacks=callbacks,
+    )  # fmt: skip
+
+
+def fit(
+    run: Run, stage: str, classifier: keras.Model, material: Material, *,
+    epochs: int, learning_rate: float, warmup_epochs: float = 0.0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    finish: Callable[[keras.Model], tuple[keras.Model, dict[str, Any]]] = lambda model: (model, {}),
+) -> dict[str, Any]:  # fmt: skip
+    """Train `classifier`, with checkpoints; its weights and record go into the stage's folder.
+
+    Args:
+        run: Where and with which settings.
+        stage: "float", "pruned" or "qat".
+        classifier: Maps log-mel to logits; its weights are where training starts.
+        material: Data.
+        epochs: Epochs in all.
+        learning_rate: Peak of the schedule.
+        warmup_epochs: Linear warm-up before the cosine.
+        callbacks: Further Keras callbacks.
+        finish: Turns the trained model into the one to save, and adds facts to the record.
+
+    Returns:
+        The record that was written to stage.json.
+    """
+    folder, config = run.stage(stage), run.config
+    fingerprint = run.fingerprint(stage, material.index.fingerprint())
+    steps = steps_per_epoch(material, config)
+    learner = Learner(config, build_frontend(config), classifier, material)
+    schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.train.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    learner.compile(optimizer=optimizer, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+    optimizer.build(classifier.trainable_variables)
+    run.save()
+    _drop_foreign_checkpoint(run, stage, fingerprint)
+    saver = _Saver(folder, classifier, learner.optimizer)
+    first = saver.restore()
+    curves = run.dir / "tensorboard" / stage
+    board = keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0)
+    if first < epochs:
+        learner.fit(
+            _batches(material, config, first, epochs, steps),
+            steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
+            validation_data=_validation(material.val, config), callbacks=[*callbacks, board, saver],
+        )  # fmt: skip
+    model, facts = finish(classifier)
+    record = {
+        "stage": stage, "fingerprint": fingerprint, "epochs": epochs, "steps": epochs * steps,
+        **saver.last(),
+        "labels": list(material.index.labels), "params": int(model.count_params()), **facts,
+    }  # fmt: skip
+    with files.replacing(folder / "weights.h5") as temporary:
+        model.save_weights(temporary)
+    files.write_json(folder / "stage.json", record)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return record
+
+
+def steps_per_epoch(material: Material, config: Config) -> int:
+    """Batches in an epoch; the last may be smaller."""
+    labels, classes = material.train.labels, material.index.labels
+    order = pipeline.epoch_order(labels, classes, config.data, seed=config.run.seed, epoch=0)
+    return math.ceil(len(order) / config.train.batch_size)
+
+
+def _drop_foreign_checkpoint(run: Run, stage: str, fingerprint: str) -> None:
+    """Resume only what was begun with the same settings and data.
+
+    What is begun anew is no longer finished, and neither are the stages made from it.
+    """
+    checkpoints = run.stage(stage) / "checkpoints"
+    mark = checkpoints / "fingerprint.json"
+    if not mark.exists() or files.read_json(mark) != fingerprint:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        for later in TRAINED[TRAINED.index(stage) :]:
+            (run.stage(later) / "stage.json").unlink(missing_ok=True)
+        files.write_json(mark, fingerprint)
+
+
+def _batches(
+    material: Material, config: Config, first: int, epochs: int, steps: int
+) -> tf.data.Dataset:
+    """Batches from epoch `first` on: (int16 [batch, clip_samples], int64 [batch], int64 step)."""
+    split, size = material.train, config.train.batch_size
+    labels = material.index.labels
+    silence = labels.index(SILENCE) if SILENCE in labels else -1
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        for epoch in range(first, epochs):
+            order = pipeline.epoch_order(
+                split.labels, labels, config.data, seed=config.run.seed, epoch=epoch
+            )
+            for step in range(steps):
+                rows = order[step * size : (step + 1) * size]
+                silent = rows < 0
+                clips = np.where(silent[:, None], np.int16(0), split.waveforms[rows])
+                yield clips, np.where(silent, silence, split.labels[rows]), epoch * steps + step
+
+    signature = (
+        tf.TensorSpec([None, config.data.clip_samples], tf.int16),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([], tf.int64),
+    )
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
+
+
+def _validation(split: Split, config: Config) -> tf.data.Dataset:
+    clips = tf.data.Dataset.from_tensor_slices((split.waveforms, split.labels))
+    return clips.batch(4 * config.train.batch_size)
+
+
+class _Saver(keras.callbacks.Callback):
+    """Checkpoint and history at each epoch's end; the checkpoint is complete or absent."""
+
+    def __init__(
+        self, folder: Path, classifier: keras.Model, optimizer: keras.optimizers.Optimizer
+    ):
+        super().__init__()
+        self.folder = folder
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        state = tf.train.Checkpoint(classifier=classifier, optimizer=optimizer, epoch=self.epoch)
+        self.manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), max_to_keep=1)
+        self.history: list[dict[str, float]] = []
+
+    def restore(self) -> int:
+        """Load the last checkpoint, if any, and say at which epoch to go on."""
+        latest = self.manager.latest_checkpoint
+        if not latest:
+            return 0
+        try:
+            self.manager.checkpoint.restore(latest).assert_existing_objects_matched()
+            epoch = int(self.epoch.numpy())
+            self.history = files.read_json(self.folder / "history.json", list)[:epoch]
+            if len(self.history) < epoch:
+                raise ValueError(f"history.json has {len(self.history)} of {epoch} epochs")
+        except (tf.errors.OpError, AssertionError, ValueError, LookupError, RuntimeError) as error:
+            raise UserError(
+                f"{latest}: cannot be resumed ({first_line(error)}); "
+                f"delete {latest.rpartition('/')[0]} to begin the stage anew"
+            ) from error
+        return epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the figures, then the weights: a kill between the two repeats the epoch."""
+        values = {key: float(value) for key, value in (logs or {}).items()}
+        if not math.isfinite(values.get("loss", 0.0)):
+            raise UserError(
+                f"{self.folder.name}: the loss is {values['loss']} after epoch {epoch + 1}; "
+                "lower the learning rate"
+            )
+        self.history = [*self.history[:epoch], values]
+        files.write_json(self.folder / "history.json", self.history)
+        self.epoch.assign(epoch + 1)
+        try:
+            self.manager.save(checkpoint_number=epoch + 1)
+        except tf.errors.OpError as error:
+            reason = first_line(error).rpartition("; ")[2].partition(" [Op:")[0]
+            raise UserError(
+                f"{self.folder}/checkpoints: cannot be written ({reason}); free space and run again"
+            ) from error
+
+    def last(self) -> dict[str, float]:
+        """Figures of the last epoch."""
+        figures = self.history[-1] if self.history else {}
+        return {key: round(value, 6) for key, value in figures.items()}

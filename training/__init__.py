@@ -1,0 +1,1 @@
+"""Commands that make and judge a model: `python -m training.<name>`."""

@@ -1,0 +1,146 @@
+"""From recordings to an int8 .tflite file: python -m training.run CONFIG.
+
+Trains, prunes, quantises, converts, compares, judges and benchmarks. Steps that are up to date are
+skipped, an interrupted one goes on from its last checkpoint. Exits 1 if the converted files are not
+what was trained.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audio_edge import files
+from audio_edge.errors import UserError, command
+from audio_edge.run import TRAINED
+from training.session import Session, open_run, parser, report
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    made = parser(__doc__)
+    made.add_argument("--runs", type=int, default=200, help="timed runs of the benchmark")
+    args = made.parse_args(argv)
+    if not 100 <= args.runs <= 10**6:  # said now, not after the training
+        raise UserError(f"--runs must be 100 to 1000000. Received: {args.runs}")
+    with open_run(args) as session:
+        for stage in TRAINED:
+            report(session.run, stage, session.make(stage))
+        return _finish(session, args.runs)
+
+
+def _finish(session: Session, runs: int) -> int:
+    """Convert, compare, judge, benchmark, and say what came out."""
+    from audio_edge import benchmark, evaluation, export, parity
+    from audio_edge.datasets import pipeline
+
+    run = session.run
+    float_file, int8_file = run.model("float"), run.model("int8")
+    pairs = [
+        (run.stage("float"), float_file),
+        (run.stage("qat"), int8_file),
+        (float_file, int8_file),
+    ]
+    steps = _Steps(session)
+
+    parity_file, accuracy_file = run.results / "parity.json", run.results / "accuracy.json"
+    table = run.results / "benchmark.md"
+
+    if steps.begin("convert", float_file, int8_file):
+        for kind in export.KINDS:
+            print(f"convert: {export.convert(run, kind)}", flush=True)
+        steps.done("convert")
+
+    if steps.begin("compare", parity_file):
+        rows = [parity.compare(a, b) for a, b in pairs]
+        files.write_json(parity_file, rows)
+        if all(row["ok"] for row in rows):
+            steps.done("compare")
+    rows = files.read_json(parity_file, list)
+    with _whole(parity_file):
+        for row in rows:
+            print(
+                f"compare: {row['a']} and {row['b']}: agreement {100 * row['agreement']:.2f} %, "
+                f"greatest difference {row['max_delta']:.2g} on {row['n']} clips: "
+                f"{'ok' if row['ok'] else 'BEYOND THE LIMITS'}"
+            )
+    if not all(row["ok"] for row in rows):
+        return 1
+
+    if steps.begin("judge", accuracy_file):
+        clips = pipeline.load(run.config, session.index, "test")
+        judged: dict[str, Any] = {}
+        for stage, path in (("float", float_file), ("int8", int8_file)):
+            score, labels, _ = evaluation.scorer(path)
+            judged[stage], _ = evaluation.evaluate(score, labels, clips)
+            judged[stage]["sha256"] = files.sha256(path.read_bytes())
+        files.write_json(accuracy_file, judged)
+        steps.done("judge")
+
+    if steps.begin("benchmark", table):
+        results = benchmark.benchmark([run.dir], runs=runs)
+        files.write_json(run.results / "benchmark.json", results)
+        files.write_bytes(table, benchmark.markdown(results).encode())
+        steps.done("benchmark")
+
+    print()
+    print(table.read_text(encoding="utf-8"))
+    judged = files.read_json(accuracy_file, dict)
+    with _whole(accuracy_file):
+        int8, float_ = judged["int8"], judged["float"]
+        low, high = int8["interval"]
+        print(
+            f"{run.config.run.name}: int8 {100 * int8['accuracy']:.1f} % "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f}) on {int8['n']} test clips, "
+            f"float {100 * float_['accuracy']:.1f} %"
+        )
+    print(int8_file)
+    return 0
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Turn what a damaged file of results lacks into a sentence."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: damaged; delete it and run again") from error
+
+
+class _Steps:
+    """Which of the steps after training are up to date; each is redone when one before it was."""
+
+    def __init__(self, session: Session):
+        run = session.run
+        settings = run.config.to_dict()
+        trained, licence = run.require("qat")["fingerprint"], settings["data"]["licence"]
+        self._key = files.fingerprint([trained, settings["detector"], licence, run.config.run.name])
+        self._where = run.results / "steps.json"
+        kept = self._where.exists() and not session.force
+        self._marks = files.read_json(self._where, dict) if kept else {}
+
+    def begin(self, name: str, *made: Path) -> bool:
+        """Whether a step is to be done, and what it makes is not there yet.
+
+        If so, those after it are to be redone too.
+        """
+        if self._marks.get(name) == self._key and all(path.exists() for path in made):
+            return False
+        names = list(self._marks)
+        if name in names:
+            for later in names[names.index(name) :]:
+                del self._marks[later]
+        return True
+
+    def done(self, name: str) -> None:
+        """Note that a step is up to date."""
+        self._marks[name] = self._key
+        files.write_json(self._where, self._marks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

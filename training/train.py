@@ -1,0 +1,22 @@
+"""Train the float stage of a config: python -m training.train CONFIG.
+
+An interrupted one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from audio_edge.errors import command
+from training.session import stage_command
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return stage_command(__doc__, "float", None, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
