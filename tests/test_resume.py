@@ -73,7 +73,7 @@ def test_killed_three_times_gives_the_same_weights(tmp_path):
 
 
 def saver(folder):
-    model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,))])
+    model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,), kernel_initializer="ones")])
     optimizer = keras.optimizers.AdamW()
     optimizer.build(model.trainable_variables)
     return train._Saver(folder, model, optimizer)
