@@ -18,7 +18,7 @@ import numpy as np
 from audio_edge.config import SILENCE, UNKNOWN, DetectorConfig
 from audio_edge.interpreter import Interpreter, as_float
 
-BEHIND = 0.35  # of a clip: where the middle of a word lies when it fires, measured on speech
+BEHIND = 0.35  # of a clip: where a word's middle lies when it fires, by one spoken recording
 IGNORED = (SILENCE, UNKNOWN, "_silence_", "_unknown_")
 
 
