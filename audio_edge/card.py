@@ -40,7 +40,8 @@ class Card:
         labels: One name a class, in the order of the model's output.
         sample_rate: Hz of the waveform the model takes.
         clip_samples: Samples of one input.
-        frontend: The `[frontend]` settings in the graph.
+        frontend: The `[frontend]` settings in the graph, the form `dft` of its transform, and the
+            `output_shape` of the features: [frames, bands].
         detector: hop_s, window_s, threshold, refractory_s; any may be absent.
         name: The run's name.
         stage: "float", "pruned", "qat" or "int8".

@@ -1,7 +1,7 @@
 """Pruning and quantisation-aware training of the classifier with tfmot, each verified.
 
-The front end stays float: only the classifier is wrapped. Quantisation starts at the log-mel, at a
-fixed range, so that no clip changes the scale.
+The front end stays float: only the classifier is wrapped. Quantisation starts at the features, at
+a fixed range, so that no clip changes the scale.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from audio_edge import train
+from audio_edge import frontends, train
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.learner import Material
 from audio_edge.run import Run
 
-# Natural log of mel power: full-scale speech stays below; 255 steps down to ln(log_floor).
-LOGMEL_MAX = 8.0
 _TOLERANCE = 0.01
 
 
@@ -51,7 +49,7 @@ def prune(
         return stripped, {"sparsity": _verified(kernel_sparsity(stripped), wanted, ran)}
 
     return train.fit(
-        run, "pruned", classifier, material, epochs=config.prune.epochs,
+        run, "pruned", frontends.load(run), classifier, material, epochs=config.prune.epochs,
         learning_rate=config.prune.learning_rate, callbacks=callbacks, finish=finish,
     )  # fmt: skip
 
@@ -75,7 +73,7 @@ def quantize_aware(
         return model, {"sparsity": _verified(found, wanted, "after fine-tuning")}
 
     return train.fit(
-        run, "qat", model, material, epochs=config.quantize.epochs,
+        run, "qat", frontends.load(run), model, material, epochs=config.quantize.epochs,
         learning_rate=config.quantize.learning_rate, callbacks=callbacks, finish=finish,
     )  # fmt: skip
 
@@ -83,7 +81,7 @@ def quantize_aware(
 def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
     """The trained classifier of a stage.
 
-    Maps log-mel [batch, frames, n_mels, 1] to logits [batch, classes].
+    Maps features [batch, frames, bands, 1] to logits [batch, classes].
     """
     config, n_classes = run.config, len(run.require(stage)["labels"])
     model = train.build_classifier(config, n_classes, dropout=dropout and stage == "float")
@@ -161,10 +159,10 @@ def _quantized(config: Config, classifier: keras.Model) -> keras.Model:
         model = tfmot.quantization.keras.quantize_apply(annotated, scheme)
     else:
         model = tfmot.quantization.keras.quantize_apply(annotated)
-    low = math.log(config.frontend.log_floor)
+    low, high = frontends.limits(config)
     for weight in model.layers[1].weights:
         if "min" in weight.name:
             weight.assign(tf.constant(low, tf.float32))
         elif "max" in weight.name:
-            weight.assign(tf.constant(LOGMEL_MAX, tf.float32))
+            weight.assign(tf.constant(high, tf.float32))
     return model

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import compress, files, train
+from audio_edge import compress, files, frontends
 from audio_edge.card import Card, attach
 from audio_edge.errors import UserError
 from audio_edge.interpreter import Interpreter, available_runtimes
@@ -30,15 +30,21 @@ _AGREEMENT = {"float": 1e-4, "int8": 0.05}
 _VERSIONS = ("audio_edge", "tensorflow", "tf_keras", "tensorflow-model-optimization", "numpy")
 
 
-def compose(run: Run, stage: str) -> keras.Model:
+def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
     """Front end, classifier and softmax of a stage.
 
     Maps waveform [batch, clip_samples] in [-1, 1] to probs [batch, classes].
+
+    Args:
+        run: The run.
+        stage: "float", "pruned" or "qat".
+        dft: The form of the front end's transform: "rfft", as in training, "factored", "compact" or
+            "dense".
     """
     keras.mixed_precision.set_global_policy("float32")
     classifier = compress.load(run, stage)
     waveform = keras.Input([run.config.data.clip_samples], name="waveform")
-    logits = classifier(train.build_frontend(run.config)(waveform))
+    logits = classifier(frontends.load(run, dft=dft)(waveform))
     softmax = _float_softmax if stage == "qat" else tf.nn.softmax
     probs = keras.layers.Lambda(softmax, name="probs")(logits)
     return keras.Model(waveform, probs, name=run.config.run.name)
@@ -53,7 +59,9 @@ def _float_softmax(logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(logits - tf.reduce_mean(logits, axis=1, keepdims=True))
 
 
-def convert(run: Run, kind: str, *, stage: str | None = None, out: Path | None = None) -> Path:
+def convert(
+    run: Run, kind: str, *, stage: str | None = None, out: Path | None = None, dft: str = "factored"
+) -> Path:
     """Convert a stage and write the file with its card, and the card as JSON beside it.
 
     Args:
@@ -61,6 +69,8 @@ def convert(run: Run, kind: str, *, stage: str | None = None, out: Path | None =
         kind: "float", by default from the float stage, or "int8", from the qat stage.
         stage: "float", "pruned" or "qat" instead of the default.
         out: Where to write; None is `run.model(kind)`.
+        dft: The form of the front end's transform: "factored" is the fastest, "compact" the
+            smallest.
 
     Returns:
         The file written.
@@ -76,8 +86,8 @@ def convert(run: Run, kind: str, *, stage: str | None = None, out: Path | None =
         wanted = "DIR/qat" if kind == "int8" else "DIR/float or DIR/pruned"
         raise UserError(f"stage '{stage}' cannot become a {kind} file; give {wanted}")
     record = run.require(stage)
-    card = _card(run, record, "int8" if kind == "int8" else stage)
-    content = attach(with_metadata(to_flatbuffer(compose(run, stage)), card), card)
+    card = _card(run, record, "int8" if kind == "int8" else stage, dft)
+    content = attach(with_metadata(to_flatbuffer(compose(run, stage, dft=dft)), card), card)
     target = out or run.model(kind)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
@@ -110,8 +120,9 @@ def to_flatbuffer(model: keras.Model) -> bytes:
         logging.getLogger("tensorflow").setLevel(level)
 
 
-def _card(run: Run, record: dict[str, Any], stage: str) -> Card:
+def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
     config = run.config
+    shape = [config.frontend.frames(config.data.clip_samples), frontends.build(config).width]
     versions = {name: importlib.metadata.version(name) for name in _VERSIONS if _installed(name)}
     settings = config.to_dict()
     for section, key in (("run", "dir"), ("data", "root"), ("data", "cache")):
@@ -120,7 +131,7 @@ def _card(run: Run, record: dict[str, Any], stage: str) -> Card:
         labels=tuple(record["labels"]),
         sample_rate=config.data.sample_rate,
         clip_samples=config.data.clip_samples,
-        frontend=settings["frontend"],
+        frontend={**settings["frontend"], "dft": dft, "output_shape": shape},
         detector=settings["detector"],
         name=config.run.name,
         stage=stage,

@@ -16,7 +16,7 @@ from audio_edge import augment
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets.index import Index
 from audio_edge.datasets.pipeline import Split
-from audio_edge.frontend import LogMel
+from audio_edge.frontend import Frontend
 from audio_edge.models.dropout import StatelessDropout
 
 
@@ -56,7 +56,7 @@ class Learner(keras.Model):
     """
 
     def __init__(
-        self, config: Config, frontend: LogMel, classifier: keras.Model, material: Material
+        self, config: Config, frontend: Frontend, classifier: keras.Model, material: Material
     ):
         super().__init__(name="learner")
         self.config, self.frontend = config, frontend
@@ -71,8 +71,8 @@ class Learner(keras.Model):
 
     def call(self, clips: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Int16 [batch, clip_samples] -> logits [batch, classes], without augmentation."""
-        logmel = self.frontend(tf.cast(clips, tf.float32) / 32768.0)
-        return self.classifier(logmel, training=training)
+        features = self.frontend(tf.cast(clips, tf.float32) / 32768.0)
+        return self.classifier(features, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
@@ -85,11 +85,11 @@ class Learner(keras.Model):
             tf.cast(clips, tf.float32) / 32768.0, labels == self.silence, self.bank, config.augment,
             sample_rate=config.data.sample_rate, seed=seed,
         )  # fmt: skip
-        logmel = augment.spec_augment(self.frontend(waveforms), config.augment, seed=seed)
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.classifier(logmel, training=True), tf.float32)
+            features = augment.spec_augment(self.frontend(waveforms), config.augment, seed=seed)
+            logits = tf.cast(self.classifier(features, training=True), tf.float32)
             loss = self._loss(labels, logits)
-        self.optimizer.minimize(loss, self.classifier.trainable_variables, tape=tape)
+        self.optimizer.minimize(loss, self.learnt, tape=tape)
         return self._update(loss, labels, logits)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
@@ -97,6 +97,11 @@ class Learner(keras.Model):
         clips, labels = data
         logits = tf.cast(self(clips), tf.float32)
         return self._update(self._loss(labels, logits), labels, logits)
+
+    @property
+    def learnt(self) -> list[tf.Variable]:
+        """What the optimizer changes: the classifier, and a front end that learns."""
+        return self.classifier.trainable_variables + self.frontend.trainable_variables
 
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         smoothing = self.config.train.label_smoothing

@@ -23,8 +23,12 @@ from audio_edge.probe import delegate_coverage, light_runtimes, peak_memory, run
 from audio_edge.summary import model_summary
 
 __all__ = [
+    "Session",
+    "check_runs",
+    "cuts",
     "delegate_coverage",
     "device",
+    "interleaved",
     "latency",
     "light_runtimes",
     "model_summary",
@@ -35,7 +39,7 @@ __all__ = [
 MIN_RUNS, MAX_RUNS = 100, 10**6
 MAX_THREADS = 256
 _WARM_UP = 20
-_VARIANTS = 8  # different cuts of the waveform, so that no branch or cache learns one input
+_VARIANTS = 8  # cuts of a waveform
 
 
 def sizes(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -59,8 +63,7 @@ def latency(
 ) -> list[dict[str, Any]]:
     """Time one inference (input set, invoked, output read) of each file in each runtime, in turn.
 
-    All are warmed up; then each round runs each of them once, so that whatever slows the machine
-    for a while slows them alike. Figures of one call may be compared, figures of two may not.
+    Figures of one call may be compared, figures of two may not: see `interleaved`.
 
     Args:
         models: .tflite files.
@@ -78,14 +81,11 @@ def latency(
     Raises:
         UserError: A file is missing or damaged, a runtime is not installed, too few runs.
     """
-    if runs < MIN_RUNS:
-        raise UserError(f"a latency takes at least {MIN_RUNS} timed runs. Received: runs={runs}")
-    if runs > MAX_RUNS:
-        raise UserError(f"a latency takes at most {MAX_RUNS} timed runs. Received: runs={runs}")
+    check_runs(runs)
     if not 1 <= threads <= MAX_THREADS:
         raise UserError(f"threads must be 1 to {MAX_THREADS}. Received: threads={threads}")
     rows: list[dict[str, Any]] = []
-    timed: list[tuple[dict[str, Any], _Session]] = []
+    timed: list[tuple[dict[str, Any], Session, Card | None]] = []
     for path in models:
         model, card = split(read_model(path), source=path)
         for runtime in runtimes or light_runtimes():
@@ -94,47 +94,97 @@ def latency(
             rows.append(row)
             try:
                 run_apart(path, runtime, threads)  # a file that crashes must not take us along
-                session = _Session(load(model, runtime, threads), waveform, card)
-                for number in range(_WARM_UP):
-                    session.run(number)
-                timed.append((row, session))
+                session = Session(load(model, runtime, threads), waveform)
+                session.run(0)
+                timed.append((row, session, card))
             except (RuntimeError, ValueError) as error:
                 row["error"] = first_line(error)
-    seconds = np.empty((runs, len(timed)))
-    for number in progress(range(runs)):
-        for column, (_, session) in enumerate(timed):
-            seconds[number, column] = session.run(number)
-    for column, (row, session) in enumerate(timed):
-        p50, p90 = (1000 * float(p) for p in np.percentile(seconds[:, column], [50, 90]))
-        rtf = p50 / 1000 / session.clip_s if session.clip_s else None
+    seconds = interleaved([session.run for _, session, _ in timed], runs, progress)
+    for (row, _, card), column in zip(timed, seconds.T, strict=True):
+        p50, p90 = (1000 * float(p) for p in np.percentile(column, [50, 90]))
+        rtf = p50 / 1000 / (card.clip_samples / card.sample_rate) if card else None
         row.update(runs=runs, p50_ms=p50, p90_ms=p90, rtf=rtf)
     return rows
 
 
-class _Session:
-    """One file in one runtime, its inputs made beforehand so that only the inference is timed."""
+def check_runs(runs: int) -> None:
+    """Raise a `UserError` unless that many timed runs make a figure."""
+    if runs < MIN_RUNS:
+        raise UserError(f"a latency takes at least {MIN_RUNS} timed runs. Received: runs={runs}")
+    if runs > MAX_RUNS:
+        raise UserError(f"a latency takes at most {MAX_RUNS} timed runs. Received: runs={runs}")
 
-    def __init__(self, interpreter: Any, waveform: np.ndarray, card: Card | None) -> None:
-        self.clip_s = card.clip_samples / card.sample_rate if card else None
+
+def interleaved(
+    functions: Sequence[Callable[[int], object]],
+    runs: int,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+    *,
+    settle: int = 0,
+) -> np.ndarray:
+    """Time functions in turn.
+
+    All are warmed up; then each round calls each of them once, so that whatever slows the machine
+    for a while slows them alike. Figures of one call may be compared, figures of two may not.
+
+    Args:
+        functions: Each takes the number of the round.
+        runs: Rounds, at least 100.
+        progress: Wraps the rounds, as tqdm does.
+        settle: Calls of a function just before each timed one. With 0 a time holds what the
+            function before has driven out of the caches: much, where it takes less than 1 ms.
+
+    Returns:
+        float64 [runs, functions], seconds.
+
+    Raises:
+        UserError: Too few or too many runs.
+    """
+    check_runs(runs)
+    for function in functions:
+        for number in range(_WARM_UP):
+            function(number)
+    seconds = np.empty((runs, len(functions)))
+    for number in progress(range(runs)):
+        for column, function in enumerate(functions):
+            for before in range(settle, 0, -1):
+                function(number + before)
+            start = time.perf_counter()
+            function(number)
+            seconds[number, column] = time.perf_counter() - start
+    return seconds
+
+
+def cuts(waveform: np.ndarray) -> list[np.ndarray]:
+    """The waveform begun at several places, so that no branch or cache learns one input."""
+    starts = np.linspace(0, len(waveform), _VARIANTS, endpoint=False).astype(int)
+    return [np.roll(waveform, -start) for start in starts]
+
+
+class Session:
+    """One file in one runtime, its inputs made beforehand so that only the inference is timed.
+
+    Args:
+        interpreter: Of `audio_edge.interpreter.load`.
+        waveform: float [samples > 0] in [-1, 1], repeated or cut to what an input holds.
+    """
+
+    def __init__(self, interpreter: Any, waveform: np.ndarray) -> None:
         self._interpreter = interpreter
         details = interpreter.get_input_details()
-        starts = np.linspace(0, len(waveform), _VARIANTS, endpoint=False).astype(int)
         self._inputs = [
-            [(detail["index"], _filled(detail, np.roll(waveform, -start))) for detail in details]
-            for start in starts
+            [(detail["index"], _filled(detail, cut)) for detail in details]
+            for cut in cuts(waveform)
         ]
         self._outputs = [detail["index"] for detail in interpreter.get_output_details()]
 
-    def run(self, number: int) -> float:
-        """Seconds of one inference on cut `number` of the waveform."""
-        inputs = self._inputs[number % _VARIANTS]
-        start = time.perf_counter()
-        for index, value in inputs:
+    def run(self, number: int) -> None:
+        """Set the inputs to cut `number` of the waveform, invoke, and read the outputs."""
+        for index, value in self._inputs[number % _VARIANTS]:
             self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
         for index in self._outputs:
             self._interpreter.get_tensor(index)
-        return time.perf_counter() - start
 
 
 def _filled(detail: dict[str, Any], waveform: np.ndarray) -> np.ndarray:

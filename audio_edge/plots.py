@@ -1,23 +1,20 @@
-"""Every picture the project draws. matplotlib is imported when one is drawn, without a display."""
+"""Pictures of detections and of confusions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audio_edge import mel
-from audio_edge.errors import UserError
-from audio_edge.files import replacing
+from audio_edge.canvas import COLOURS, figure_class, save
 
 if TYPE_CHECKING:
     from audio_edge.detector import Detection
     from audio_edge.truth import Word
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a6761d", "#3690c0", "#6a51a3")
 RANGE_DB = 60.0  # what is shown
 
 
@@ -46,11 +43,10 @@ def detections(
     Raises:
         UserError: matplotlib is missing, or the format is unknown.
     """
-    figure_class = _figure()
     length_s = len(waveform) / sample_rate
     rows = [3.0, 1.3] if scores else [3.0]
     width = float(np.clip(4 + 0.6 * length_s, 9, 26))
-    figure = figure_class(figsize=(width, 1.5 + sum(rows)), layout="constrained")
+    figure = figure_class()(figsize=(width, 1.5 + sum(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
     colour = _colours(detections, truth)
     _spectrogram(figure, axes[0], waveform, sample_rate)
@@ -79,7 +75,7 @@ def detections(
         _curves(axes[1], scores, threshold, colour)
     axes[-1].set_xlabel("time in s")
     axes[-1].set_xlim(0, length_s)
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion(
@@ -95,7 +91,7 @@ def confusion(
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(4.0, 0.55 * len(labels) + 1.8)
-    figure = _figure()(figsize=(size, size), layout="constrained")
+    figure = figure_class()(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in zip(*np.nonzero(counts), strict=True):
@@ -107,7 +103,7 @@ def confusion(
     axes.set_ylabel("said")
     right = np.trace(counts) / max(1, counts.sum())
     axes.set_title(f"{100 * right:.1f} % of {counts.sum()} right", fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _spectrogram(figure: Any, axis: Any, waveform: np.ndarray, sample_rate: int) -> None:
@@ -173,31 +169,3 @@ def _colours(detections: Sequence[Detection], truth: Sequence[Word] | None) -> d
     heard, said = {item.label for item in detections}, {word.label for word in truth or ()}
     names = sorted(heard | said)
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
-
-
-def _figure() -> Any:
-    """The Figure of matplotlib, drawn by Agg and without the global state of pyplot."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("pictures need matplotlib; pip install matplotlib") from error
-
-    def figure(**options: Any) -> Any:
-        made = Figure(**options)
-        FigureCanvasAgg(made)
-        return made
-
-    return figure
-
-
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
-    if not Path(path).suffix:  # matplotlib would choose another name
-        raise UserError(f"{path}: cannot be drawn; end the name in .png")
-    try:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=120)
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: cannot be drawn ({error}); end the name in .png") from error

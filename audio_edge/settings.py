@@ -6,29 +6,19 @@ A broken rule is a `UserError` that shows the keys which the rule names.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from audio_edge.errors import UserError
+from audio_edge.frontend_settings import FrontendConfig
+from audio_edge.section import Section
 
 SILENCE, UNKNOWN = "silence", "unknown"
+_SETTLED = (("logmel",), ("pcen",), ("waveform",))  # a classifier takes them as they are
 KINDS = ("folder", "speech_commands", "synthetic")
 
 
-class _Section:
-    def _require(self, condition: bool, rule: str, **received: Any) -> None:
-        """Raise unless the condition holds; shows `received`, else the keys that the rule names."""
-        if not condition:
-            keys = [word for word in re.findall(r"\w+", rule) if word in vars(self)]
-            received = received or {key: getattr(self, key) for key in keys}
-            came = ", ".join(f"{key}={value!r}" for key, value in received.items())
-            section = type(self).__name__.removesuffix("Config").lower()
-            raise UserError(f"[{section}] {rule}. Received: {came}")
-
-
 @dataclass(frozen=True)
-class RunConfig(_Section):
+class RunConfig(Section):
     """Where a run lives and its seed. `dir` defaults to runs/<name>."""
 
     name: str = "run"
@@ -36,14 +26,14 @@ class RunConfig(_Section):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._require(bool(self.name) and "/" not in self.name, "name must be a plain word")
-        self._require(0 <= self.seed < 2**31, "seed must be in [0, 2^31)")
+        self.require(bool(self.name) and "/" not in self.name, "name must be a plain word")
+        self.require(0 <= self.seed < 2**31, "seed must be in [0, 2^31)")
         if not self.dir:
             object.__setattr__(self, "dir", f"runs/{self.name}")
 
 
 @dataclass(frozen=True)
-class DataConfig(_Section):
+class DataConfig(Section):
     """What is learnt, and from which recordings.
 
     `words` are the labels to tell apart ([] takes every subfolder). With `unknown`, every other
@@ -79,7 +69,7 @@ class DataConfig(_Section):
     other_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require = self._require
+        require = self.require
         require(self.kind in KINDS, f"kind must be one of {', '.join(KINDS)}")
         require(4000 <= self.sample_rate <= 192000, "sample_rate must be 4000 to 192000 Hz")
         require(0.05 <= self.clip_s <= 60, "clip_s must be 0.05 to 60 s")
@@ -111,42 +101,7 @@ class DataConfig(_Section):
 
 
 @dataclass(frozen=True)
-class FrontendConfig(_Section):
-    """The features: log-mel over frames of `frame_length` samples every `hop_length` samples.
-
-    `fmin` and `fmax` in Hz (fmax 0 means half the sample rate); `log_floor` is added to the mel
-    power.
-    """
-
-    kind: str = "logmel"
-    frame_length: int = 480
-    hop_length: int = 160
-    n_fft: int = 512
-    n_mels: int = 40
-    fmin: float = 20.0
-    fmax: float = 0.0
-    log_floor: float = 1e-6
-
-    def __post_init__(self) -> None:
-        require = self._require
-        require(self.kind == "logmel", "kind must be 'logmel'")
-        require(self.frame_length >= 16, "frame_length must be at least 16 samples")
-        require(0 < self.hop_length <= self.frame_length, "hop_length must be in [1, frame_length]")
-        fits = self.n_fft >= self.frame_length and self.n_fft & (self.n_fft - 1) == 0
-        require(fits, "n_fft must be a power of two and at least frame_length")
-        require(self.n_fft <= 1 << 16, "n_fft must be at most 65536")
-        require(self.n_mels >= 1, "n_mels must be at least 1")
-        require(self.log_floor > 0, "log_floor must be > 0")
-        rising = self.fmax == 0 or self.fmax > self.fmin
-        require(self.fmin >= 0 and rising, "fmin must be >= 0 and below fmax")
-
-    def frames(self, clip_samples: int) -> int:
-        """Frames in a clip: 1 + (clip_samples - frame_length) // hop_length."""
-        return 1 + (clip_samples - self.frame_length) // self.hop_length
-
-
-@dataclass(frozen=True)
-class AugmentConfig(_Section):
+class AugmentConfig(Section):
     """Random changes to training clips, each drawn statelessly from (seed, step).
 
     `shift_s`: up to this many seconds either way. `speed`: faster or slower by up to this share,
@@ -166,18 +121,18 @@ class AugmentConfig(_Section):
     freq_width: int = 6
 
     def __post_init__(self) -> None:
-        self._require(self.shift_s >= 0, "shift_s must be >= 0")
-        self._require(0 <= self.speed < 0.5, "speed must be in [0, 0.5)")
-        self._require(0 <= self.noise_share <= 1, "noise_share must be in [0, 1]")
+        self.require(self.shift_s >= 0, "shift_s must be >= 0")
+        self.require(0 <= self.speed < 0.5, "speed must be in [0, 0.5)")
+        self.require(0 <= self.noise_share <= 1, "noise_share must be in [0, 1]")
         for name in ("gain_db", "snr_db"):
             ends = getattr(self, name)
-            self._require(len(ends) == 2 and ends[0] <= ends[1], f"{name} must be [low, high]")
+            self.require(len(ends) == 2 and ends[0] <= ends[1], f"{name} must be [low, high]")
         masks = (self.time_masks, self.time_width, self.freq_masks, self.freq_width)
-        self._require(min(masks) >= 0, "masks and widths must be >= 0", masks=masks)
+        self.require(min(masks) >= 0, "masks and widths must be >= 0", masks=masks)
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The classifier: a name in `audio_edge.models.MODELS` with its width and depth."""
 
     name: str = "ds_cnn"
@@ -187,7 +142,7 @@ class ModelConfig(_Section):
     padding: str = "causal"
 
     def __post_init__(self) -> None:
-        require = self._require
+        require = self.require
         require(self.width >= 1 and self.depth >= 1, "width and depth must be at least 1")
         require(0 <= self.dropout < 1, "dropout must be in [0, 1)")
         known = self.padding in ("valid", "causal")
@@ -195,7 +150,7 @@ class ModelConfig(_Section):
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """The float stage: Adam, warm-up then cosine to zero."""
 
     epochs: int = 60
@@ -207,7 +162,7 @@ class TrainConfig(_Section):
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
-        require = self._require
+        require = self.require
         require(min(self.epochs, self.batch_size) >= 1, "epochs and batch_size must be at least 1")
         require(self.learning_rate > 0, "learning_rate must be > 0")
         least = min(self.warmup_epochs, self.weight_decay)
@@ -216,7 +171,7 @@ class TrainConfig(_Section):
 
 
 @dataclass(frozen=True)
-class PruneConfig(_Section):
+class PruneConfig(Section):
     """Magnitude pruning of the convolution kernels to `sparsity`, ramped over half of `epochs`.
 
     Sparsity 0 turns it off.
@@ -227,13 +182,13 @@ class PruneConfig(_Section):
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        self._require(0 <= self.sparsity < 1, "sparsity must be in [0, 1)")
+        self.require(0 <= self.sparsity < 1, "sparsity must be in [0, 1)")
         learns = self.epochs >= 1 and self.learning_rate > 0
-        self._require(learns, "epochs must be >= 1 and learning_rate > 0")
+        self.require(learns, "epochs must be >= 1 and learning_rate > 0")
 
 
 @dataclass(frozen=True)
-class QuantizeConfig(_Section):
+class QuantizeConfig(Section):
     """Quantisation-aware training of the classifier to int8."""
 
     epochs: int = 8
@@ -241,11 +196,11 @@ class QuantizeConfig(_Section):
 
     def __post_init__(self) -> None:
         learns = self.epochs >= 1 and self.learning_rate > 0
-        self._require(learns, "epochs must be >= 1 and learning_rate > 0")
+        self.require(learns, "epochs must be >= 1 and learning_rate > 0")
 
 
 @dataclass(frozen=True)
-class DetectorConfig(_Section):
+class DetectorConfig(Section):
     """How probabilities become detections.
 
     One window every `hop_s`; the mean over `window_s` must reach `threshold`; then none of that
@@ -259,9 +214,9 @@ class DetectorConfig(_Section):
 
     def __post_init__(self) -> None:
         ordered = 0 < self.hop_s <= self.window_s
-        self._require(ordered, "hop_s must be > 0 and window_s at least hop_s")
-        self._require(0 < self.threshold < 1, "threshold must be in (0, 1)")
-        self._require(self.refractory_s >= 0, "refractory_s must be >= 0")
+        self.require(ordered, "hop_s must be > 0 and window_s at least hop_s")
+        self.require(0 < self.threshold < 1, "threshold must be in (0, 1)")
+        self.require(self.refractory_s >= 0, "refractory_s must be >= 0")
 
 
 @dataclass(frozen=True)
@@ -281,12 +236,15 @@ class Config:
     def __post_init__(self) -> None:
         clip, frame = self.data.clip_samples, self.frontend.frame_length
         rule = "clip_s must hold at least one frame of the front end"
-        self.data._require(clip >= frame, rule, clip_samples=clip, frame_length=frame)
+        self.data.require(clip >= frame, rule, clip_samples=clip, frame_length=frame)
         half = self.data.sample_rate / 2
         rule = f"must be at most half the sample rate, {half:g} Hz"
-        self.frontend._require(self.frontend.fmax <= half, f"fmax {rule}")
+        self.frontend.require(self.frontend.fmax <= half, f"fmax {rule}")
         rule = f"must be below half the sample rate, {half:g} Hz"
-        self.frontend._require(self.frontend.fmin < half, f"fmin {rule}")
+        self.frontend.require(self.frontend.fmin < half, f"fmin {rule}")
+        settled = self.frontend.normalize or self.frontend.features in _SETTLED
+        rule = "features other than one of logmel, pcen or waveform need normalize = true"
+        self.frontend.require(settled, rule, features=list(self.frontend.features))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for JSON."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from audio_edge.tflite_file import STORED, Graph, Op, Tensor, front_end, read
+from audio_edge.card import read_model, split
+from audio_edge.tflite_file import STORED, Graph, Op, Tensor, front_end, parse
 
 FRONT_END, CLASSIFIER = "front_end", "classifier"
 _WEIGHT_TYPES = {*STORED, "BFLOAT16", "INT4", "INT2", "UINT4", "FLOAT8_E4M3FN", "FLOAT8_E5M2"}
@@ -33,8 +34,10 @@ def model_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: See `audio_edge.tflite_file.read`.
     """
-    graphs = read(path)
-    front = front_end(graphs[0])
+    model, card = split(read_model(path), source=path)
+    graphs = parse(model, source=path)
+    shape = card.frontend.get("output_shape") if card else None
+    front = front_end(graphs[0], shape if isinstance(shape, list) else None)
     tensors: list[dict[str, Any]] = []
     kernels: list[dict[str, Any]] = []
     parts = {name: {"ops": 0, "bytes": 0} for name in (FRONT_END, CLASSIFIER)}

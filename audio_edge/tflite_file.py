@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,13 +97,22 @@ def parse(model: bytes, *, source: str | os.PathLike[str]) -> tuple[Graph, ...]:
     return graphs
 
 
-def front_end(graph: Graph) -> frozenset[int]:
+def front_end(graph: Graph, shape: Sequence[int] | None = None) -> frozenset[int]:
     """Positions of the ops that make the features; empty where they are made outside the file.
 
-    The front end ends with the first LOG that hangs on the input or, in int8 files, in front of the
-    first QUANTIZE of floats behind it.
+    Args:
+        graph: The main graph of a file.
+        shape: (frames, bands) of the features, as a card gives it: the front end ends with the
+            first tensor (1, frames, bands, 1). Without it, or such a tensor, it ends with the first
+            LOG that hangs on the input or, in int8 files, in front of the first QUANTIZE of floats
+            behind it.
     """
     producer = {index: position for position, op in enumerate(graph.ops) for index in op.outputs}
+    wanted = (1, *shape, 1) if shape else None
+    for op in graph.ops:
+        ends = [index for index in op.outputs if tuple(graph.tensors[index].shape) == wanted]
+        if ends:
+            return _behind(graph, producer, ends)
     live = set(graph.inputs)
     logged: set[int] = set()
     boundary = None
@@ -119,8 +128,13 @@ def front_end(graph: Graph) -> frozenset[int]:
                 boundary = op.inputs
                 break
             logged.update(op.outputs)
+    return _behind(graph, producer, boundary or ())
+
+
+def _behind(graph: Graph, producer: dict[int, int], tensors: Sequence[int]) -> frozenset[int]:
+    """Positions of all ops that some tensors are made by."""
     found: set[int] = set()
-    waiting = [producer[index] for index in boundary or () if index in producer]
+    waiting = [producer[index] for index in tensors if index in producer]
     while waiting:
         position = waiting.pop()
         if position not in found:

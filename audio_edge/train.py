@@ -17,13 +17,13 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, files
+from audio_edge import augment, files, frontends
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets import pipeline
 from audio_edge.datasets.index import Index
 from audio_edge.datasets.pipeline import Split
 from audio_edge.errors import UserError, first_line
-from audio_edge.frontend import LogMel
+from audio_edge.frontend import Frontend
 from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.models import MODELS
 from audio_edge.run import TRAINED, Run
@@ -52,30 +52,23 @@ def setup(config: Config, *, mixed_precision: bool = False) -> None:
 
 
 def build_classifier(config: Config, n_classes: int, *, dropout: bool = True) -> keras.Model:
-    """The classifier of `[model]`: [batch, frames, n_mels, 1] -> logits [batch, n_classes]."""
+    """The classifier of `[model]`: [batch, frames, bands, 1] -> logits [batch, n_classes]."""
     model = config.model
     if model.name not in MODELS:
         raise UserError(f"[model] unknown name '{model.name}'; known: {', '.join(MODELS)}")
-    frames, n_mels = config.frontend.frames(config.data.clip_samples), config.frontend.n_mels
+    frames = config.frontend.frames(config.data.clip_samples)
+    bands = frontends.build(config).width
     try:
         return MODELS[model.name](
-            (frames, n_mels, 1), n_classes, width=model.width, depth=model.depth,
+            (frames, bands, 1), n_classes, width=model.width, depth=model.depth,
             padding=model.padding, seed=config.run.seed, dropout=model.dropout if dropout else 0.0,
         )  # fmt: skip
     except ValueError as error:
         raise UserError(
             f"[model] {model.name} of depth {model.depth} does not fit features of shape "
-            f"{(frames, n_mels)} ({str(error).splitlines()[0]}); "
+            f"{(frames, bands)} ({str(error).splitlines()[0]}); "
             "lower model.depth or raise data.clip_s"
         ) from error
-
-
-def build_frontend(config: Config) -> LogMel:
-    """The front end of `[frontend]`."""
-    try:
-        return LogMel(config.frontend, sample_rate=config.data.sample_rate)
-    except ValueError as error:
-        raise UserError(f"[frontend] {error}") from error
 
 
 def train(
@@ -85,15 +78,17 @@ def train(
     settings = run.config.train
     setup(run.config, mixed_precision=settings.mixed_precision)
     classifier = build_classifier(run.config, len(material.index.labels))
+    front = frontends.build(run.config)
+    frontends.fit(front, material.train.waveforms)
     return fit(
-        run, "float", classifier, material, epochs=settings.epochs,
+        run, "float", front, classifier, material, epochs=settings.epochs,
         learning_rate=settings.learning_rate, warmup_epochs=settings.warmup_epochs,
         callbacks=callbacks,
     )  # fmt: skip
 
 
 def fit(
-    run: Run, stage: str, classifier: keras.Model, material: Material, *,
+    run: Run, stage: str, front: Frontend, classifier: keras.Model, material: Material, *,
     epochs: int, learning_rate: float, warmup_epochs: float = 0.0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     finish: Callable[[keras.Model], tuple[keras.Model, dict[str, Any]]] = lambda model: (model, {}),
@@ -103,7 +98,8 @@ def fit(
     Args:
         run: Where and with which settings.
         stage: "float", "pruned" or "qat".
-        classifier: Maps log-mel to logits; its weights are where training starts.
+        front: Maps waveforms to features; learns along unless it is frozen.
+        classifier: Maps features to logits; its weights are where training starts.
         material: Data.
         epochs: Epochs in all.
         learning_rate: Peak of the schedule.
@@ -117,15 +113,15 @@ def fit(
     folder, config = run.stage(stage), run.config
     fingerprint = run.fingerprint(stage, material.index.fingerprint())
     steps = steps_per_epoch(material, config)
-    learner = Learner(config, build_frontend(config), classifier, material)
+    learner = Learner(config, front, classifier, material)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.train.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     learner.compile(optimizer=optimizer, jit_compile=bool(tf.config.list_physical_devices("GPU")))
-    optimizer.build(classifier.trainable_variables)
+    optimizer.build(learner.learnt)
     run.save()
     _drop_foreign_checkpoint(run, stage, fingerprint)
-    saver = _Saver(folder, classifier, learner.optimizer)
+    saver = _Saver(folder, front, classifier, learner.optimizer)
     first = saver.restore()
     curves = run.dir / "tensorboard" / stage
     board = keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0)
@@ -143,6 +139,8 @@ def fit(
     }  # fmt: skip
     with files.replacing(folder / "weights.h5") as temporary:
         model.save_weights(temporary)
+    if stage == "float":
+        frontends.save(front, folder)
     files.write_json(folder / "stage.json", record)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return record
@@ -205,12 +203,15 @@ class _Saver(keras.callbacks.Callback):
     """Checkpoint and history at each epoch's end; the checkpoint is complete or absent."""
 
     def __init__(
-        self, folder: Path, classifier: keras.Model, optimizer: keras.optimizers.Optimizer
-    ):
+        self, folder: Path, front: Frontend, classifier: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+    ):  # fmt: skip
         super().__init__()
         self.folder = folder
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-        state = tf.train.Checkpoint(classifier=classifier, optimizer=optimizer, epoch=self.epoch)
+        state = tf.train.Checkpoint(
+            frontend=front, classifier=classifier, optimizer=optimizer, epoch=self.epoch
+        )
         self.manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), max_to_keep=1)
         self.history: list[dict[str, float]] = []
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from audio_edge import files
 from audio_edge.benchmark import benchmark, markdown
 from audio_edge.errors import UserError, command
 from audio_edge.interpreter import RUNTIMES
+from benchmarks.progress import progress
 
 
 @command
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs=args.runs,
         threads=args.threads,
         runtimes=args.runtime,
-        progress=_progress,
+        progress=progress,
     )
     table = markdown(results)
     print(table)
@@ -59,15 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         files.write_json(args.json, results)
         print(f"wrote {args.json}")
     return 0
-
-
-def _progress(items: Sequence[Any]) -> Iterable[Any]:
-    """A bar on stderr where tqdm is installed; drawn a few times a second, outside the timing."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return items
-    return tqdm(items, file=sys.stderr, leave=False, mininterval=0.5, disable=None)
 
 
 if __name__ == "__main__":

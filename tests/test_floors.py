@@ -13,16 +13,20 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     # 0 ground: NumPy, stdlib, soundfile
     {"errors"},
-    {"files", "settings"},
+    {"files", "section"},
+    {"frontend_settings"},
+    {"settings"},
     {"config", "audio", "mel", "metrics", "card"},
-    {"run"},
+    {"reference", "run"},
     # 1 runtime: + LiteRT
     {"interpreter", "tflite_file", "tflite_metadata", "microphone"},
     {"detector", "summary", "probe", "scoring"},
     {"measure", "truth"},
-    {"benchmark", "plots"},
+    {"benchmark", "canvas"},
+    {"plots", "feature_plots"},
     # 2 learning: + TensorFlow, tf_keras
     {"frontend", "augment", "models", "datasets"},
+    {"frontends"},
     {"learner"},
     {"train"},
     # 3 products: + tfmot, the converter
@@ -33,7 +37,8 @@ FLOORS = [
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]
-RUNTIME = {name for row in FLOORS[:8] for name in row}
+LEARNING = next(number for number, row in enumerate(FLOORS) if "frontend" in row)
+RUNTIME = {name for row in FLOORS[:LEARNING] for name in row}
 HEAVY = {"tensorflow", "tf_keras", "keras", "librosa", "scipy"}
 HEAVY |= {"tensorflow_model_optimization", "tensorflow_io"}
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import resource
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,6 +69,18 @@ def test_front_end_ends_at_the_logarithm_or_the_quantize_behind_it(saved):
         assert "LOG" not in outside
 
 
+def test_front_end_ends_where_the_features_have_the_shape_of_the_card(saved):
+    from audio_edge.tflite_file import front_end, read
+
+    graph = read(saved(made.keyword_model(False)))[0]
+    shapes = {graph.tensors[op.outputs[0]].shape for op in graph.ops if op.name == "RESHAPE"}
+    _, frames, bands, _ = next(shape for shape in shapes if len(shape) == 4 and shape[-1] == 1)
+    inside = front_end(graph, [frames, bands])
+    assert graph.ops[max(inside)].name == "RESHAPE"  # behind the logarithm
+    assert len(inside) == len(front_end(graph)) + 1
+    assert front_end(graph, [1, 2]) == front_end(graph)
+
+
 def test_file_without_logarithm_is_all_classifier(saved):
     summary = measure.model_summary(saved(made.dense_model(8, 4)))
     assert summary["parts"] == {
@@ -99,20 +112,59 @@ def test_missing_file_is_a_user_error(tmp_path):
 def test_latency_is_interleaved_and_given_as_percentiles(saved, monkeypatch):
     a, b = saved(made.dense_model(8, 4), "a.tflite"), saved(made.dense_model(4, 8), "b.tflite")
     calls: list[int] = []
+    clock = [0.0]
 
     def run(session, number):
         calls.append(id(session))
-        return number / 1000
+        clock[0] += number / 1000
 
-    monkeypatch.setattr(measure._Session, "run", run)
+    monkeypatch.setattr(measure.Session, "run", run)
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     rows = measure.latency([a, b], SPEECH, runtimes=["ai_edge_litert"], runs=101)
     first, second = dict.fromkeys(calls)
-    assert calls[: 2 * measure._WARM_UP] == [first] * measure._WARM_UP + [second] * measure._WARM_UP
-    assert calls[2 * measure._WARM_UP :] == [first, second] * 101
+    assert calls[:2] == [first, second]  # whether they run at all
+    warm, rounds = calls[2 : -2 * 101], calls[-2 * 101 :]
+    assert warm == [first] * measure._WARM_UP + [second] * measure._WARM_UP
+    assert rounds == [first, second] * 101
     assert [row["path"] for row in rows] == [str(a), str(b)]
     for row in rows:  # of 0, 1, ... 100 ms
         assert row["p50_ms"] == pytest.approx(50) and row["p90_ms"] == pytest.approx(90)
         assert row["runs"] == 101 and row["rtf"] is None
+
+
+def test_interleaved_times_each_function_in_each_round(monkeypatch):
+    clock = [0.0]
+
+    def waits(seconds):
+        def wait(number):
+            clock[0] += seconds * number
+
+        return wait
+
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    seconds = measure.interleaved([waits(1.0), waits(2.0)], 100)
+    np.testing.assert_array_equal(seconds, np.outer(np.arange(100), [1.0, 2.0]))
+    assert measure.interleaved([], 100).shape == (100, 0)
+    with pytest.raises(UserError, match="at least 100"):
+        measure.interleaved([], 99)
+
+
+def test_interleaved_does_not_time_what_settles_a_function(monkeypatch):
+    clock, calls = [0.0], []
+
+    def wait(number):
+        calls.append(number)
+        clock[0] += 1.0
+
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    np.testing.assert_array_equal(measure.interleaved([wait], 100, settle=2), 1.0)
+    assert calls[measure._WARM_UP :][:6] == [2, 1, 0, 3, 2, 1]
+
+
+def test_cuts_begin_at_several_places_of_the_same_sound():
+    found = measure.cuts(np.arange(80))
+    assert [int(cut[0]) for cut in found] == list(range(0, 80, 10))
+    assert all(sorted(cut) == list(range(80)) for cut in found)
 
 
 def test_rtf_is_the_median_over_the_clip(saved):

@@ -220,6 +220,19 @@ def test_convert_refuses_to_overwrite_and_reproduces_its_bytes(place, tmp_path, 
     assert target.read_bytes() == (source / "tflite/model_int8.tflite").read_bytes()
 
 
+@pytest.mark.parametrize("form", ["compact", "rfft"])
+def test_convert_in_another_form_is_the_same_network(place, tmp_path, form):
+    target, usual = tmp_path / "other.tflite", place / "out/tflite/model_float.tflite"
+    given = [str(place / "out/float"), "--out", str(target), "--dft", form]
+    assert convert.main(given) == 0
+    assert compare.main([str(target), str(usual)]) == 0  # 1e-4: rounding only
+    card = read_card(target)
+    assert (card.frontend["dft"], card.frontend["output_shape"]) == (form, [48, 40])
+    parts = [model_summary(path)["parts"] for path in (target, usual)]
+    assert parts[0]["front_end"]["bytes"] < parts[1]["front_end"]["bytes"] / 2
+    assert parts[0]["classifier"] == parts[1]["classifier"]
+
+
 @pytest.mark.parametrize(
     ("name", "rule"),
     [("config.tflite", "config.json: exists already"), ("x.json", "must end in .tflite")],
@@ -260,7 +273,7 @@ def test_compare_refuses_limits_that_are_none(place, limit, capsys):
 def test_inspect_tells_front_end_from_classifier(place, capsys):
     assert inspect.main([str(place / "out/tflite/model_int8.tflite")]) == 0
     printed = capsys.readouterr().out
-    assert "RFFT2D" in printed
+    assert "FULLY_CONNECTED" in printed  # only the front end has any
     assert "front_end" in printed
     assert "tones, int8" in printed
 

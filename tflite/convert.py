@@ -35,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument(
         "--out", metavar="FILE", help="where to write (default DIR/tflite/model_KIND.tflite)"
     )
+    made.add_argument(
+        "--dft", choices=["factored", "compact", "dense", "rfft"], default="factored",
+        help="how the front end computes its transform: factored is the fastest, compact has the "
+        "fewest constants (default %(default)s)",
+    )  # fmt: skip
     made.add_argument("--force", action="store_true", help="overwrite the file")
     args = made.parse_args(argv)
     from audio_edge import export
@@ -61,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if path.exists() and not args.force:
                 raise UserError(f"{path}: exists already; give --force or --out FILE")
     for kind, target in targets:
-        export.convert(Run.open(run.dir), kind, stage=None if whole else stage, out=target)
+        chosen = None if whole else stage
+        export.convert(Run.open(run.dir), kind, stage=chosen, out=target, dft=args.dft)
         print(target)
     return 0
 
