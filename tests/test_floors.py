@@ -32,6 +32,7 @@ FLOORS = [
     # 3 products: + tfmot, the converter
     {"compress"},
     {"export"},
+    {"frontend_benchmark"},
     {"evaluation"},
     {"parity"},
     # 4 commands
