@@ -15,6 +15,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 from collections.abc import Callable
 from pathlib import Path
 
+# Numba's cache, of what librosa compiles, is not safe where two processes fill it at once.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_CACHE = Path(__file__).parents[1] / ".pytest_cache" / "numba" / _WORKER
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_CACHE))
+
 import numpy as np
 import pytest
 

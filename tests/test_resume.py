@@ -15,6 +15,7 @@ import tf_keras as keras
 from audio_edge import files, train
 from audio_edge.config import Config
 from audio_edge.errors import UserError
+from audio_edge.frontend import LogMel
 from audio_edge.run import TRAINED, Run
 from tests import tones
 
@@ -76,7 +77,7 @@ def saver(folder):
     model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,), kernel_initializer="ones")])
     optimizer = keras.optimizers.AdamW()
     optimizer.build(model.trainable_variables)
-    return train._Saver(folder, model, optimizer)
+    return train._Saver(folder, LogMel(), model, optimizer)
 
 
 @pytest.mark.parametrize(
