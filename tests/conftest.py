@@ -12,13 +12,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+# Numba's cache, of what librosa compiles, is not safe where two processes fill it at once.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR",
+    os.path.abspath(f".pytest_cache/numba/{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"),
+)
+
 from collections.abc import Callable
 from pathlib import Path
-
-# Numba's cache, of what librosa compiles, is not safe where two processes fill it at once.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-_CACHE = Path(__file__).parents[1] / ".pytest_cache" / "numba" / _WORKER
-os.environ.setdefault("NUMBA_CACHE_DIR", str(_CACHE))
 
 import numpy as np
 import pytest
