@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_edge import export, files, metrics
+from audio_edge import export, files, metrics, paired
 from audio_edge.config import UNKNOWN, Config, DataConfig
 from audio_edge.datasets import index as index_module
 from audio_edge.datasets import pipeline
@@ -126,7 +126,41 @@ def evaluate(
     if not len(clips.labels):
         raise UserError("no clip is left to judge by; give more recordings")
     probs = score(clips.waveforms)
+    if not np.isfinite(probs).all():
+        worst = clips.names[int(np.flatnonzero(~np.isfinite(probs).all(axis=1))[0])]
+        raise UserError(f"{worst}: the model gives NaN or infinity; train or export it again")
     return metrics.evaluate(clips.labels, probs, labels), probs
+
+
+def against(
+    path: str | os.PathLike[str], labels: tuple[str, ...], data: DataConfig, clips: Split,
+    probs: np.ndarray, *, runtime: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Hold a judged model, A, against another, B, on the same clips: what `paired.compare` gives.
+
+    Args:
+        path: Model B.
+        labels: Of A; B must know the same, in any order.
+        data: How the clips of A are cut; B must take the same.
+        clips: What A was judged on.
+        probs: float [n, classes] of A.
+        runtime: Of a file; a trained stage runs in TensorFlow.
+    """
+    score, known, cut = scorer(path, runtime=None if Path(path).is_dir() else runtime)
+    if sorted(known) != sorted(labels):
+        raise UserError(
+            f"{path}: knows {listed(known)}, but MODEL {listed(labels)}; "
+            "give one of the same labels"
+        )
+    if (cut.sample_rate, cut.clip_samples) != (data.sample_rate, data.clip_samples):
+        raise UserError(
+            f"{path}: takes {cut.clip_samples} samples at {cut.sample_rate} Hz, but MODEL "
+            f"{data.clip_samples} at {data.sample_rate} Hz; give one that takes the same"
+        )
+    heard = np.array([labels.index(label) for label in known])[
+        score(clips.waveforms).argmax(axis=1)
+    ]
+    return paired.compare(probs.argmax(axis=1) == clips.labels, heard == clips.labels)
 
 
 def write_csv(

@@ -1,11 +1,19 @@
-"""Classification metrics: integer labels and score matrices in, plain numbers out."""
+"""Classification metrics: integer labels and score matrices in, plain numbers out.
+
+A figure that the clips do not define, such as the recall of a class with no clip, is None, or 0
+where the field's tools say 0.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from audio_edge import calibration, curves
 
 
 def wilson_interval(correct: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
@@ -40,48 +48,93 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -
 
 
 def evaluate(truth: np.ndarray, probs: np.ndarray, labels: tuple[str, ...]) -> dict[str, Any]:
-    """Judge probabilities against the truth.
+    """Judge probabilities against the truth, one label a clip.
 
     Args:
         truth: int [n], indices into labels.
-        probs: float [n, classes].
+        probs: float [n, classes], finite.
         labels: Class names.
 
     Returns:
-        accuracy, interval (95 % Wilson), mean_recall and macro_f1 over the classes that occur in
-        the truth, per_class (precision, recall, f1, n, interval of the recall), confusion, labels,
-        n.
+        accuracy, interval (95 % Wilson); mean_recall, macro_f1 and mean_average_precision over the
+        classes that occur in the truth; ece, brier and reliability (rows of
+        `calibration.reliability`), None where a score is outside [0, 1]; per_class (precision,
+        recall, f1, average_precision, auc, n, interval of the recall), confusion, labels, n.
     """
     truth, probs = np.asarray(truth), np.asarray(probs)
     if probs.shape != (len(truth), len(labels)) or not len(truth):
         came = f"probs {probs.shape}, truth {truth.shape}"
         raise ValueError(f"probs must be [n > 0, {len(labels)}]. Received: {came}")
-    matrix = confusion_matrix(truth, probs.argmax(axis=1), len(labels))
-    hits, support, heard = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    per_class: dict[str, dict[str, Any]] = {}
-    for index, label in enumerate(labels):
-        precision = hits[index] / heard[index] if heard[index] else 0.0
-        recall = hits[index] / support[index] if support[index] else 0.0
-        total = heard[index] + support[index]
-        per_class[label] = {
-            "precision": float(precision),
-            "recall": float(recall),
-            "f1": float(2 * hits[index] / total) if total else 0.0,
-            "n": int(support[index]),
-            "interval": list(wilson_interval(int(hits[index]), int(support[index]))),
-        }
-    present = [per_class[label] for index, label in enumerate(labels) if support[index]]
-    correct = int(hits.sum())
+    heard = probs.argmax(axis=1)
+    matrix = confusion_matrix(truth, heard, len(labels))
+    per_class = {
+        label: class_figures(truth == number, heard == number, probs[:, number])
+        for number, label in enumerate(labels)
+    }
+    present = [row for row in per_class.values() if row["n"]]
+    correct = int(np.diag(matrix).sum())
     return {
         "accuracy": correct / len(truth),
         "interval": list(wilson_interval(correct, len(truth))),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "mean_recall": float(np.mean([row["recall"] for row in present])),
+        "mean_average_precision": float(np.mean([row["average_precision"] for row in present])),
+        **_calibration(truth, probs),
         "per_class": per_class,
         "confusion": matrix.tolist(),
         "labels": list(labels),
         "n": len(truth),
     }
+
+
+def class_figures(truth: np.ndarray, heard: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """Figures of one class against the rest, with the keys of `evaluate`'s per_class.
+
+    Args:
+        truth: bool [n], whether it was said.
+        heard: bool [n], whether it was heard.
+        scores: float [n], its scores.
+    """
+    hits, said, claimed = (int(part.sum()) for part in (truth & heard, truth, heard))
+    return {
+        "precision": hits / claimed if claimed else 0.0,
+        "recall": hits / said if said else 0.0,
+        "f1": 2 * hits / (claimed + said) if claimed + said else 0.0,
+        "average_precision": curves.average_precision(truth, scores) if said else None,
+        "auc": curves.auc(truth, scores) if 0 < said < len(truth) else None,
+        "n": said,
+        "interval": list(wilson_interval(hits, said)),
+    }
+
+
+def _calibration(truth: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
+    if probs.min() < -1e-6 or probs.max() > 1 + 1e-6:  # a model of another project gives logits
+        return {"ece": None, "brier": None, "reliability": None}
+    probs = np.clip(probs, 0.0, 1.0)  # float32 may round above 1
+    rows = calibration.reliability(probs.max(axis=1), probs.argmax(axis=1) == truth)
+    ece = calibration.calibration_error(rows)
+    return {"ece": ece, "brier": calibration.brier(truth, probs), "reliability": rows}
+
+
+def accuracy_by_snr(heard: Iterable[tuple[float, bool]]) -> list[dict[str, Any]]:
+    """Accuracy at each signal-to-noise ratio.
+
+    Args:
+        heard: (snr_db, whether the clip was recognised) of every clip, in any order.
+
+    Returns:
+        Rows by rising ratio: snr_db, n, accuracy, interval (95 % Wilson).
+    """
+    found: dict[float, list[bool]] = defaultdict(list)
+    for ratio_db, right in heard:
+        found[float(ratio_db)].append(bool(right))
+    return [
+        {
+            "snr_db": ratio_db, "n": len(rights), "accuracy": sum(rights) / len(rights),
+            "interval": list(wilson_interval(sum(rights), len(rights))),
+        }
+        for ratio_db, rights in sorted(found.items())
+    ]  # fmt: skip
 
 
 def snr_db(reference: np.ndarray, other: np.ndarray) -> float:

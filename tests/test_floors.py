@@ -16,7 +16,9 @@ FLOORS = [
     {"files", "section"},
     {"frontend_settings"},
     {"settings"},
-    {"config", "audio", "mel", "metrics", "card"},
+    {"config", "audio", "mel", "curves", "calibration", "paired", "card"},
+    {"metrics"},
+    {"multilabel"},
     {"reference", "run"},
     # 1 runtime: + LiteRT
     {"interpreter", "tflite_file", "tflite_metadata", "microphone"},
@@ -33,8 +35,8 @@ FLOORS = [
     {"compress"},
     {"export"},
     {"frontend_benchmark"},
-    {"evaluation"},
-    {"parity"},
+    {"evaluation", "noisy"},
+    {"parity", "report"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]

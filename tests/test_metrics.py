@@ -46,10 +46,15 @@ def test_evaluate_of_a_worked_case():
             "precision": 0.5,
             "recall": 1.0,
             "f1": 2 / 3,
+            "average_precision": 0.5,
+            "auc": 5 / 6,  # of three rivals one scores as high, which counts half
             "n": 1,
         },
         abs=5e-5,
     )
+    assert result["mean_average_precision"] == pytest.approx((0.75 + 0.5 + 1) / 3)
+    assert result["brier"] == 0.5  # one clip of four is wholly wrong: 2 / 4
+    assert result["ece"] == 0.25  # three of four right at a confidence of 1
 
 
 def test_evaluate_equals_scikit_learn(rng):
@@ -62,6 +67,16 @@ def test_evaluate_equals_scikit_learn(rng):
     assert result["mean_recall"] == pytest.approx(
         sklearn_metrics.balanced_accuracy_score(truth, heard)
     )
+    areas = [row["auc"] for row in result["per_class"].values()]
+    assert np.mean(areas) == pytest.approx(
+        sklearn_metrics.roc_auc_score(truth, probs, multi_class="ovr")
+    )
+    assert result["mean_average_precision"] == pytest.approx(
+        sklearn_metrics.average_precision_score(np.eye(5)[truth], probs)
+    )
+    assert result["brier"] == pytest.approx(
+        sklearn_metrics.brier_score_loss(truth, probs, scale_by_half=False)
+    )
     np.testing.assert_array_equal(
         result["confusion"], sklearn_metrics.confusion_matrix(truth, heard)
     )
@@ -69,7 +84,34 @@ def test_evaluate_equals_scikit_learn(rng):
 
 def test_absent_class_does_not_count_in_the_means():
     result = metrics.evaluate(np.array([0, 1]), np.eye(3)[:2], ("a", "b", "c"))
-    assert result["mean_recall"] == result["macro_f1"] == 1.0
+    assert result["mean_recall"] == result["macro_f1"] == result["mean_average_precision"] == 1.0
+    row = result["per_class"]["c"]
+    assert (row["n"], row["average_precision"], row["auc"]) == (0, None, None)
+
+
+def test_a_class_without_rivals_has_no_auc():
+    result = metrics.evaluate(np.array([0, 0]), np.eye(2)[[0, 1]], ("a", "b"))
+    assert result["per_class"]["a"]["auc"] is None
+    assert result["per_class"]["a"]["average_precision"] == 1.0
+
+
+def test_logits_are_judged_but_not_for_calibration():
+    result = metrics.evaluate(np.array([0, 1]), 9 * np.eye(2), ("a", "b"))
+    assert result["accuracy"] == 1.0
+    assert result["ece"] is result["brier"] is result["reliability"] is None
+
+
+def test_softmax_rounded_above_one_is_still_a_probability():
+    probs = np.eye(2, dtype=np.float32) * np.float32(1 + 1e-7)
+    assert metrics.evaluate(np.array([0, 1]), probs, ("a", "b"))["ece"] == 0.0
+
+
+def test_accuracy_by_snr_sorts_and_counts():
+    rows = metrics.accuracy_by_snr([(10, True), (0, False), (10.0, True), (0, True), (10, False)])
+    assert [(row["snr_db"], row["n"]) for row in rows] == [(0, 2), (10, 3)]
+    assert [row["accuracy"] for row in rows] == [0.5, pytest.approx(2 / 3)]
+    assert rows[1]["interval"] == list(metrics.wilson_interval(2, 3))
+    assert metrics.accuracy_by_snr([]) == []
 
 
 def test_evaluate_refuses_a_wrong_shape():
