@@ -15,13 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audio_edge.data_settings import FOLDS, SILENCE, UNKNOWN, DataConfig
 from audio_edge.errors import UserError
 from audio_edge.settings import (
-    SILENCE,
-    UNKNOWN,
     AugmentConfig,
     Config,
-    DataConfig,
     DetectorConfig,
     FrontendConfig,
     ModelConfig,
@@ -37,7 +35,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
-    "SILENCE", "UNKNOWN", "AugmentConfig", "Config", "DataConfig", "DetectorConfig",
+    "FOLDS", "SILENCE", "UNKNOWN", "AugmentConfig", "Config", "DataConfig", "DetectorConfig",
     "FrontendConfig", "ModelConfig", "PruneConfig", "QuantizeConfig", "RunConfig", "TrainConfig",
     "from_dict", "load_config",
 ]  # fmt: skip

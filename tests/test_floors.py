@@ -14,12 +14,12 @@ FLOORS = [
     # 0 ground: NumPy, stdlib, soundfile
     {"errors"},
     {"files", "section"},
-    {"frontend_settings"},
+    {"data_settings", "frontend_settings"},
     {"settings"},
     {"config", "audio", "mel", "curves", "calibration", "paired", "card"},
     {"metrics"},
     {"multilabel"},
-    {"reference", "run"},
+    {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT
     {"interpreter", "tflite_file", "tflite_metadata", "microphone"},
     {"detector", "summary", "probe", "scoring"},

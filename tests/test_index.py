@@ -173,7 +173,7 @@ def test_fingerprint_does_not_depend_on_where_the_data_lie(tmp_path):
         (spoken(["yes", "no"], "abc"), {"words": ("yes", "nope")}, "no recordings of 'nope'"),
         (spoken(["yes"], "abc"), {}, "two labels at least are needed.*yes"),
         (spoken(["yes", "no"], "ab"), {}, r"2 speaker\(s\).*cannot be split"),
-        (spoken(["yes", "no"], "abc"), {"unknown": True}, "no folder is left beside data.words"),
+        (spoken(["yes", "no"], "abc"), {"unknown": True}, "nothing is left beside data.words"),
     ],
 )
 def test_bad_folder_is_one_sentence(tmp_path, names, keys, message):

@@ -2,18 +2,21 @@
 
 Trains, prunes, quantises, converts, compares, judges and benchmarks. Steps that are up to date are
 skipped, an interrupted one goes on from its last checkpoint. Exits 1 if the converted files are not
-what was trained.
+what was trained. With --folds or --seeds all this is done for each of them, in directories of their
+own, and their accuracies are put together.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from audio_edge import files
+from audio_edge import files, repeats
+from audio_edge.config import load_config
 from audio_edge.errors import UserError, command
 from audio_edge.run import TRAINED
 from training.session import Session, open_run, parser, report
@@ -24,13 +27,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     made = parser(__doc__)
     made.add_argument("--runs", type=int, default=200, help="timed runs of the benchmark")
+    made.add_argument(
+        "--folds", metavar="1,3", nargs="?", const="all",
+        help="one run for each official fold of the data set, or for these, in DIR/fold1 and so on",
+    )  # fmt: skip
+    made.add_argument("--seeds", metavar="0,1,2", help="one run a seed, in DIR/seed0 and so on")
     args = made.parse_args(argv)
     if not 100 <= args.runs <= 10**6:  # said now, not after the training
         raise UserError(f"--runs must be 100 to 1000000. Received: {args.runs}")
+    if args.folds is None and args.seeds is None:
+        return _run(args)
+    return _repeat(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Do one run, all stages and all steps."""
     with open_run(args) as session:
         for stage in TRAINED:
             report(session.run, stage, session.make(stage))
         return _finish(session, args.runs)
+
+
+def _repeat(args: argparse.Namespace) -> int:
+    """Do one run for each fold or seed, and sum up those that were judged, after each of them."""
+    config = load_config(args.config, args.set)
+    plan = repeats.plan(config, folds=args.folds, seeds=args.seeds)
+    import tf_keras as keras
+
+    done: list[int] = []
+    for number in plan.numbers:
+        print(f"{plan.by} {number}: {plan.folder(number)}", flush=True)
+        own = [*args.set, *plan.overrides(number)]
+        if _run(argparse.Namespace(**{**vars(args), "set": own})) == 0:
+            done.append(number)
+        files.write_json(plan.target, repeats.summary(plan, done))
+        keras.backend.clear_session()  # the graphs of one run are of no use to the next
+        print()
+    print(repeats.markdown(repeats.summary(plan, done)))
+    print(plan.target)
+    return 0 if len(done) == len(plan.numbers) else 1
 
 
 def _finish(session: Session, runs: int) -> int:

@@ -154,6 +154,8 @@ def decode_one(path: Path, cache: Path, *, clip_s: float, max_s: float) -> Decod
     """Validate and decode one recording into the cache; bad input is a `UserError`."""
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; put it there or remove what names it") from error
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); remove it or mend its permissions"

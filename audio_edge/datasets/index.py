@@ -1,12 +1,12 @@
 """The clips of a data set: path, label, group and split.
 
-Splits go by group (a speaker), never by clip.
+Splits go by group (a speaker, or the recording that clips were cut from), never by clip.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ NOISE_FOLDER = "_background_noise_"
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: its path, label, group (speaker) and split."""
+    """One recording: its path, label, group (speaker or source) and split."""
 
     path: Path
     label: str
@@ -93,14 +93,14 @@ def labels_of(data: DataConfig, found: Iterable[str]) -> tuple[tuple[str, ...], 
     missing = [word for word in words if word not in names]
     if missing:
         raise UserError(
-            f"data.words: no recordings of '{missing[0]}'; folders: {', '.join(sorted(names))}"
+            f"data.words: no recordings of '{missing[0]}'; there are: {', '.join(sorted(names))}"
         )
     classes = {name: name for name in words}
     if data.unknown:
         classes |= {name: UNKNOWN for name in names if name not in words and name != SILENCE}
         if UNKNOWN not in classes.values():
             raise UserError(
-                "data.unknown is true, but no folder is left beside data.words; "
+                "data.unknown is true, but nothing is left beside data.words; "
                 "add other words or set it to false"
             )
     if SILENCE in names and data.silence:
@@ -140,6 +140,39 @@ def split_groups(
         split[group] = "train" if left == 1 else name
         taken += counts[group]
     return split
+
+
+def select_groups(clips: Iterable[tuple[str, str]], *, seed: int, val_share: float) -> set[str]:
+    """Choose the groups that select, label by label, so that each label takes part in it.
+
+    Of each label's groups, in the order of a seeded hash, those are taken that fit into `val_share`
+    of its clips; where none fits, the smallest one. The only group of a label is left to training.
+    A group of several labels counts as the one it has most of.
+
+    Args:
+        clips: (label, group) of every clip that is not for the test.
+        seed: Of the order.
+        val_share: Share of each label's clips, in (0, 1).
+    """
+    labels_in: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, group in clips:
+        labels_in[group][label] += 1
+    groups_of: dict[str, list[str]] = defaultdict(list)
+    for group in sorted(labels_in, key=lambda group: _hash(f"{seed}:{group}")):
+        counts = labels_in[group]
+        groups_of[min(counts, key=lambda label: (-counts[label], label))].append(group)
+    chosen: set[str] = set()
+    for groups in groups_of.values():
+        sizes = {group: labels_in[group].total() for group in groups}
+        room, taken = val_share * sum(sizes.values()), []
+        for group in groups:
+            if sizes[group] <= room:
+                room -= sizes[group]
+                taken.append(group)
+        if not taken and len(groups) > 1:
+            taken = [min(groups, key=sizes.__getitem__)]
+        chosen.update(taken)
+    return chosen
 
 
 def _hash(text: str) -> str:

@@ -14,7 +14,7 @@ import tensorflow_io as tfio
 
 from audio_edge import audio
 from audio_edge.config import SILENCE, UNKNOWN, Config, DataConfig
-from audio_edge.datasets import decoder, folder, speech_commands, synthetic
+from audio_edge.datasets import decoder, esc50, folder, speech_commands, synthetic, urbansound8k
 from audio_edge.datasets import noise as made_up
 from audio_edge.datasets.index import SPLITS, Clip, Index
 from audio_edge.errors import UserError, first_line
@@ -54,7 +54,8 @@ def index(config: Config, *, progress: Callable[[int], Any] | None = None) -> In
         )
     if data.kind == "speech_commands":
         return speech_commands.index(data)
-    return folder.index(data, seed=config.run.seed)
+    others = {"folder": folder, "esc50": esc50, "urbansound8k": urbansound8k}
+    return others[data.kind].index(data, seed=config.run.seed)
 
 
 def load(
@@ -86,7 +87,7 @@ def load(
         if not (labels == number).any() and not (split == "train" and label == SILENCE):
             message = (
                 f"data: no usable clip of '{label}' in the {split} split; "
-                "add recordings by more speakers"
+                "add recordings by more speakers or from other places"
             )
             if split == "train":
                 raise UserError(message)
