@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from audio_edge import frontends, train
+from audio_edge import annotation, frontends, train
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.learner import Material
@@ -66,7 +66,7 @@ def quantize_aware(
     """
     config = run.config
     train.setup(config)
-    model = _quantized(config, load(run, "pruned"))
+    model = quantized(config, load(run, "pruned"))
 
     def finish(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
         found, wanted = kernel_sparsity(model), config.prune.sparsity
@@ -86,7 +86,7 @@ def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
     config, n_classes = run.config, len(run.require(stage)["labels"])
     model = train.build_classifier(config, n_classes, dropout=dropout and stage == "float")
     if stage == "qat":
-        model = saved = _quantized(config, model)
+        model = saved = quantized(config, model)
     else:
         saved = train.build_classifier(config, n_classes)
     source = run.stage(stage) / "weights.h5"
@@ -151,9 +151,9 @@ def _verified(found: dict[str, float], wanted: float, ran: str) -> dict[str, flo
     return {name: round(share, 4) for name, share in found.items()}
 
 
-def _quantized(config: Config, classifier: keras.Model) -> keras.Model:
+def quantized(config: Config, classifier: keras.Model) -> keras.Model:
     """Wrap for quantisation-aware training; sparsity is preserved if the classifier was pruned."""
-    annotated = tfmot.quantization.keras.quantize_annotate_model(classifier)
+    annotated = annotation.annotate(classifier)
     if config.prune.sparsity:
         scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
         model = tfmot.quantization.keras.quantize_apply(annotated, scheme)

@@ -108,7 +108,9 @@ def to_flatbuffer(model: keras.Model) -> bytes:
         lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
     )
     concrete = function.get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    holder = tf.Module()  # the model itself would have every layer traced once more
+    holder.held = model.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -32,8 +32,10 @@ FLOORS = [
     {"learner"},
     {"train"},
     # 3 products: + tfmot, the converter
+    {"annotation"},
     {"compress"},
     {"export"},
+    {"model_table"},
     {"frontend_benchmark"},
     {"evaluation", "noisy"},
     {"parity", "report"},

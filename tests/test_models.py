@@ -16,10 +16,27 @@ from audio_edge.models.dropout import StatelessDropout
 FRAMES, MELS, CLASSES = 61, 10, 3
 EACH = pytest.mark.parametrize("name", MODELS)
 PADDING = pytest.mark.parametrize("padding", ["valid", "causal"])
+STREAMING = pytest.mark.parametrize("name", [name for name in MODELS if name != "kwt"])
+HEARS = {  # frames that one output of a 'valid' network hears, at depth 1, 2 and 3
+    "ds_cnn": (16, 32, 48),
+    "bc_resnet": (63, 117, 171),
+    "tc_resnet": (171, 395, 619),
+    "mobile_cnn": (99, 251, 403),
+    "crnn": (20, 24, 28),
+    "kwt": (18, 18, 18),
+}
 
 
 def model(name, frames=FRAMES, **keys):
-    return MODELS[name]((frames, MELS, 1), CLASSES, **{"width": 4, "depth": 2, **keys})
+    keys = {"width": 4, "depth": 2, **keys}
+    if keys.get("padding", "valid") == "valid":
+        frames = max(frames, HEARS[name][keys["depth"] - 1])
+    return MODELS[name]((frames, MELS, 1), CLASSES, **keys)
+
+
+def features(rng, whole, clips=4):
+    """float32 noise of the shape that a model takes."""
+    return rng.normal(size=(clips, *whole.input_shape[1:])).astype(np.float32)
 
 
 def blocks(whole):
@@ -35,15 +52,17 @@ def logmel(rng):
 @EACH
 @PADDING
 @pytest.mark.parametrize(("width", "depth"), [(1, 1), (5, 2), (8, 3)])
-def test_gives_one_logit_a_class(name, padding, width, depth, logmel):
-    logits = model(name, padding=padding, width=width, depth=depth)(logmel)
+def test_gives_one_logit_a_class(name, padding, width, depth, rng):
+    whole = model(name, padding=padding, width=width, depth=depth)
+    logits = whole(features(rng, whole))
     assert logits.shape == (4, CLASSES)
     assert np.isfinite(logits).all()
 
 
 @EACH
-def test_gives_logits_and_no_probabilities(name, logmel):
+def test_gives_logits_and_no_probabilities(name, rng):
     whole = model(name)
+    logmel = features(rng, whole)
     before = whole(logmel).numpy()
     kernel, bias = whole.get_layer("logits").get_weights()
     whole.get_layer("logits").set_weights([kernel, bias + 5])  # a softmax would not notice
@@ -52,24 +71,51 @@ def test_gives_logits_and_no_probabilities(name, logmel):
 
 @EACH
 @PADDING
-def test_a_clip_does_not_depend_on_its_batch(name, padding, logmel):
+def test_a_clip_does_not_depend_on_its_batch(name, padding, rng):
     whole = model(name, padding=padding)
+    logmel = features(rng, whole)
     together = whole(logmel).numpy()
     alone = np.concatenate([whole(clip[None]) for clip in logmel])
     np.testing.assert_allclose(together, alone, atol=1e-5)  # float32 sums in another order
 
 
-@EACH
+@STREAMING
 @PADDING
-def test_what_is_heard_so_far_does_not_change_with_what_follows(name, padding, logmel):
-    whole = model(name, padding=padding)
+def test_what_is_heard_so_far_does_not_change_with_what_follows(name, padding, rng):
+    # strides of up to 32 in all: 33 frames fewer are at least one output fewer
+    frames = 97 if padding == "causal" else HEARS[name][1] + 40
+    whole = model(name, frames, padding=padding)
+    logmel = features(rng, whole)
     full = blocks(whole)(logmel).numpy()
-    for heard in (48, 49, 50, 51, 57):
+    for heard in (frames - 33, frames - 36, frames - 39):
         part = model(name, heard, padding=padding)
         part.set_weights(whole.get_weights())
         early = blocks(part)(logmel[:, :heard]).numpy()
         assert 0 < early.shape[1] < full.shape[1]
         np.testing.assert_allclose(early, full[:, : early.shape[1]], atol=1e-5)  # float32 sums
+
+
+@EACH
+@pytest.mark.parametrize("depth", [1, 2])
+def test_valid_network_needs_the_frames_that_one_output_hears(name, depth):
+    needed = HEARS[name][depth - 1]
+    build = MODELS[name]
+    shortest = build((needed, MELS, 1), CLASSES, width=2, depth=depth, padding="valid")
+    assert shortest.get_layer("pool").input.shape[1] == 1
+    with pytest.raises(ValueError):
+        build((needed - 1, MELS, 1), CLASSES, width=2, depth=depth, padding="valid")
+
+
+@EACH
+def test_causal_network_takes_a_single_frame(name):
+    whole = model(name, 1, padding="causal")
+    assert blocks(whole).output_shape[1] == 1
+
+
+def test_keyword_transformer_attends_to_what_comes_later(rng):
+    whole = model("kwt", padding="causal")
+    logmel = features(rng, whole)
+    assert outputs_touched(blocks(whole), logmel, FRAMES - 1).all()
 
 
 def outputs_touched(part, logmel, frame):
@@ -168,8 +214,9 @@ def test_dropout_survives_its_config():
 
 
 @EACH
-def test_model_drops_only_while_training(name, logmel):
+def test_model_drops_only_while_training(name, rng):
     whole = model(name, dropout=0.5, width=16)
+    logmel = features(rng, whole)
     np.testing.assert_array_equal(whole(logmel), whole(logmel, training=False))
     plain = model(name, width=16)
     by_name = {layer.name: layer for layer in plain.layers}
@@ -210,5 +257,5 @@ def test_the_shortest_clip_that_fits_is_accepted():
 
 
 def test_an_unknown_model_is_named():
-    with pytest.raises(UserError, match="unknown name 'ds_ccn'; known: ds_cnn"):
+    with pytest.raises(UserError, match="unknown name 'ds_ccn'; known: ds_cnn, bc_resnet"):
         train.build_classifier(config(model={"name": "ds_ccn"}), 3)

@@ -6,8 +6,20 @@ from collections.abc import Callable
 
 import tf_keras as keras
 
+from audio_edge.models.bc_resnet import bc_resnet
+from audio_edge.models.crnn import crnn
 from audio_edge.models.ds_cnn import ds_cnn
+from audio_edge.models.kwt import kwt
+from audio_edge.models.mobile_cnn import mobile_cnn
+from audio_edge.models.tc_resnet import tc_resnet
 
-MODELS: dict[str, Callable[..., keras.Model]] = {"ds_cnn": ds_cnn}
+MODELS: dict[str, Callable[..., keras.Model]] = {
+    "ds_cnn": ds_cnn,
+    "bc_resnet": bc_resnet,
+    "tc_resnet": tc_resnet,
+    "mobile_cnn": mobile_cnn,
+    "crnn": crnn,
+    "kwt": kwt,
+}
 
-__all__ = ["MODELS", "ds_cnn"]
+__all__ = ["MODELS", "bc_resnet", "crnn", "ds_cnn", "kwt", "mobile_cnn", "tc_resnet"]
