@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from audio_edge import acoustics
 from audio_edge.config import AugmentConfig
 
 SILENCE_DB = (-70.0, 0.0)  # level of made silence against full scale, peak
@@ -49,7 +50,7 @@ def waveforms(
     clips: tf.Tensor, silent: tf.Tensor, bank: NoiseBank, config: AugmentConfig, *,
     sample_rate: int, seed: tf.Tensor,
 ) -> tf.Tensor:  # fmt: skip
-    """Change the speed, shift, mix with noise, change the gain, clip to [-1, 1].
+    """Change the speed, shift, filter, mix with noise, change the gain, clip to [-1, 1].
 
     Args:
         clips: float32 [batch, clip_samples] in [-1, 1].
@@ -69,12 +70,50 @@ def waveforms(
 
     shift = tf.round(uniform(2, -1.0, 1.0) * config.shift_s * sample_rate)
     clips = _warp(clips, shift, 1.0 + config.speed * uniform(9, -1.0, 1.0))
+    clips = acoustics.filtered(clips, config, sample_rate=sample_rate, seed=seed)
     noise = bank.draw(batch, _fold(seed, 3))
     ratio = _amplitude(-uniform(4, *config.snr_db)) * _rms(clips) / (_rms(noise) + 1e-9)
     mixed = clips + tf.where(uniform(5) < config.noise_share, ratio, 0.0) * noise
     mixed *= _amplitude(uniform(6, *config.gain_db))
     level = tf.where(uniform(7) < DIGITAL_ZERO_SHARE, 0.0, _amplitude(uniform(8, *SILENCE_DB)))
     return tf.clip_by_value(tf.where(silent[:, None], level * noise, mixed), -1.0, 1.0)
+
+
+def mix(
+    clips: tf.Tensor, targets: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Between-class learning (Tokozume et al. 2018): two clips at once, and both of their labels.
+
+    A clip of share p, drawn from Beta(mix_alpha, mix_alpha), sounds p / (1 - p) times as loud as
+    the other, whatever their levels were; the mixture keeps the power of its parts.
+
+    Args:
+        clips: float32 [batch, samples].
+        targets: float32 [batch, classes], each row with sum 1.
+        config: `mix_share` of the clips are mixed.
+        seed: int64 [2].
+
+    Returns:
+        Clips and targets of the same shapes.
+    """
+    if not config.mix_share:
+        return clips, targets
+    batch = tf.shape(clips)[0]
+    other = tf.argsort(tf.random.stateless_uniform([batch], _fold(seed, 30)), stable=True)
+    alpha = tf.constant(config.mix_alpha)
+    first, second = (
+        tf.random.stateless_gamma([batch, 1], _fold(seed, salt), alpha) + 1e-9 for salt in (31, 32)
+    )
+    mixed = tf.random.stateless_uniform([batch, 1], _fold(seed, 33)) < config.mix_share
+    share = tf.where(mixed, first / (first + second), 1.0)
+    partner = tf.gather(clips, other)
+    louder = (_rms(clips) + 1e-6) / (_rms(partner) + 1e-6)
+    weight = 1.0 / (1.0 + louder * (1.0 - share) / share)
+    power = tf.sqrt(tf.square(weight) + tf.square(1.0 - weight))
+    clips = (weight * clips + (1.0 - weight) * partner) / power
+    return tf.clip_by_value(clips, -1.0, 1.0), share * targets + (1 - share) * tf.gather(
+        targets, other
+    )
 
 
 def spec_augment(logmel: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor) -> tf.Tensor:

@@ -85,27 +85,27 @@ class Learner(keras.Model):
             tf.cast(clips, tf.float32) / 32768.0, labels == self.silence, self.bank, config.augment,
             sample_rate=config.data.sample_rate, seed=seed,
         )  # fmt: skip
+        targets = self._targets(labels)
+        waveforms, targets = augment.mix(waveforms, targets, config.augment, seed=seed)
         with tf.GradientTape() as tape:
             features = augment.spec_augment(self.frontend(waveforms), config.augment, seed=seed)
             logits = tf.cast(self.classifier(features, training=True), tf.float32)
-            loss = self._loss(labels, logits)
-        self.optimizer.minimize(loss, self.learnt, tape=tape)
+            loss = self._loss(targets, logits)
+        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         return self._update(loss, labels, logits)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""
         clips, labels = data
         logits = tf.cast(self(clips), tf.float32)
-        return self._update(self._loss(labels, logits), labels, logits)
+        return self._update(self._loss(self._targets(labels), logits), labels, logits)
 
-    @property
-    def learnt(self) -> list[tf.Variable]:
-        """What the optimizer changes: the classifier, and a front end that learns."""
-        return self.classifier.trainable_variables + self.frontend.trainable_variables
-
-    def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def _targets(self, labels: tf.Tensor) -> tf.Tensor:
         smoothing = self.config.train.label_smoothing
-        targets = tf.one_hot(labels, self.n_classes) * (1 - smoothing) + smoothing / self.n_classes
+        return tf.one_hot(labels, self.n_classes) * (1 - smoothing) + smoothing / self.n_classes
+
+    @staticmethod
+    def _loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
 
     def _update(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:

@@ -37,7 +37,10 @@ class AugmentConfig(Section):
 
     `shift_s`: up to this many seconds either way. `speed`: faster or slower by up to this share,
     pitch and pace together. `gain_db`: drawn from the interval. `noise_share` of the clips get
-    background noise at `snr_db` (interval). SpecAugment hides `time_masks` bands of up to
+    background noise at `snr_db` (interval). `reverb_share` of the clips sound as in a room whose
+    sound falls by 60 dB in `reverb_s` seconds (interval), `eq_share` go through an equaliser of up
+    to `eq_db` either way. `mix_share` of the clips are mixed with another of the batch, labels too,
+    in shares of Beta(mix_alpha, mix_alpha). SpecAugment hides `time_masks` bands of up to
     `time_width` frames and `freq_masks` of up to `freq_width` mel bands.
     """
 
@@ -46,6 +49,12 @@ class AugmentConfig(Section):
     gain_db: tuple[float, float] = (-12.0, 6.0)
     noise_share: float = 0.7
     snr_db: tuple[float, float] = (0.0, 30.0)
+    reverb_share: float = 0.0
+    reverb_s: tuple[float, float] = (0.1, 0.5)
+    eq_share: float = 0.0
+    eq_db: float = 6.0
+    mix_share: float = 0.0
+    mix_alpha: float = 0.4
     time_masks: int = 1
     time_width: int = 20
     freq_masks: int = 1
@@ -54,10 +63,15 @@ class AugmentConfig(Section):
     def __post_init__(self) -> None:
         self.require(self.shift_s >= 0, "shift_s must be >= 0")
         self.require(0 <= self.speed < 0.5, "speed must be in [0, 0.5)")
-        self.require(0 <= self.noise_share <= 1, "noise_share must be in [0, 1]")
-        for name in ("gain_db", "snr_db"):
+        for name in ("noise_share", "reverb_share", "eq_share", "mix_share"):
+            self.require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1]")
+        self.require(self.mix_alpha > 0, "mix_alpha must be > 0")
+        self.require(self.eq_db >= 0, "eq_db must be >= 0")
+        for name in ("gain_db", "snr_db", "reverb_s"):
             ends = getattr(self, name)
             self.require(len(ends) == 2 and ends[0] <= ends[1], f"{name} must be [low, high]")
+        in_room = min(self.reverb_s) > 0 and max(self.reverb_s) <= 5
+        self.require(in_room, "reverb_s must be in (0, 5] seconds")
         masks = (self.time_masks, self.time_width, self.freq_masks, self.freq_width)
         self.require(min(masks) >= 0, "masks and widths must be >= 0", masks=masks)
 
@@ -82,7 +96,10 @@ class ModelConfig(Section):
 
 @dataclass(frozen=True)
 class TrainConfig(Section):
-    """The float stage: Adam, warm-up then cosine to zero."""
+    """The float stage: Adam, warm-up then cosine to zero.
+
+    With `ema` the weights that are kept are the exponential mean over the steps, of that decay.
+    """
 
     epochs: int = 60
     batch_size: int = 64
@@ -90,6 +107,7 @@ class TrainConfig(Section):
     warmup_epochs: float = 2.0
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
+    ema: float = 0.0
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
@@ -99,6 +117,7 @@ class TrainConfig(Section):
         least = min(self.warmup_epochs, self.weight_decay)
         require(least >= 0, "warmup_epochs and weight_decay must be >= 0")
         require(0 <= self.label_smoothing < 1, "label_smoothing must be in [0, 1)")
+        require(0 <= self.ema < 1, "ema must be in [0, 1)")
 
 
 @dataclass(frozen=True)

@@ -115,10 +115,16 @@ def fit(
     steps = steps_per_epoch(material, config)
     learner = Learner(config, front, classifier, material)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.train.weight_decay)
+    ema = config.train.ema if stage == "float" else 0.0  # a mean over changing masks has no zeros
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=config.train.weight_decay,
+        use_ema=bool(ema),
+        ema_momentum=ema or 0.99,
+    )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     learner.compile(optimizer=optimizer, jit_compile=bool(tf.config.list_physical_devices("GPU")))
-    optimizer.build(learner.learnt)
+    optimizer.build(learner.trainable_variables)
     run.save()
     _drop_foreign_checkpoint(run, stage, fingerprint)
     saver = _Saver(folder, front, classifier, learner.optimizer)
@@ -131,6 +137,11 @@ def fit(
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
             validation_data=_validation(material.val, config), callbacks=[*callbacks, board, saver],
         )  # fmt: skip
+    optimizer.finalize_variable_values(learner.trainable_variables)  # where a resume had no step
+    if ema:
+        saver.judge(
+            learner.evaluate(_validation(material.val, config), verbose=0, return_dict=True)
+        )
     model, facts = finish(classifier)
     record = {
         "stage": stage, "fingerprint": fingerprint, "epochs": epochs, "steps": epochs * steps,
@@ -251,6 +262,11 @@ class _Saver(keras.callbacks.Callback):
             raise UserError(
                 f"{self.folder}/checkpoints: cannot be written ({reason}); free space and run again"
             ) from error
+
+    def judge(self, values: dict[str, float]) -> None:
+        """The weights that are kept are others than those of the last epoch: so are its figures."""
+        self.history[-1] |= {f"val_{key}": float(value) for key, value in values.items()}
+        files.write_json(self.folder / "history.json", self.history)
 
     def last(self) -> dict[str, float]:
         """Figures of the last epoch."""

@@ -299,3 +299,57 @@ def test_each_mask_draws_by_itself_and_none_changes_nothing(rng):
     np.testing.assert_array_equal(none, before)
     zero = dataclasses.replace(STILL, time_masks=1, time_width=0, freq_masks=1, freq_width=0)
     np.testing.assert_array_equal(augment.spec_augment(before, zero, seed=seed()), before)
+
+
+LABELS = np.eye(4, dtype=np.float32)[np.arange(64) % 4]
+
+
+def mixed(clips, targets=LABELS, **keys):
+    config = dataclasses.replace(STILL, **{"mix_share": 1.0, "mix_alpha": 1.0, **keys})
+    found = augment.mix(tf.constant(clips), tf.constant(targets), config, seed=seed())
+    return [part.numpy() for part in found]
+
+
+def test_mixing_none_changes_nothing(clips):
+    ours, targets = mixed(clips, mix_share=0.0)
+    np.testing.assert_array_equal(ours, clips)
+    np.testing.assert_array_equal(targets, LABELS)
+
+
+def test_mixed_labels_are_two_shares_of_one(clips):
+    _, targets = mixed(clips)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)
+    assert ((targets > 1e-6).sum(axis=1) <= 2).all()
+    first = targets[np.arange(64), np.arange(64) % 4]
+    assert 0.35 < first.mean() < 0.85  # Beta(1, 1) is uniform; partners of the same class add to it
+
+
+def test_a_share_of_the_clips_is_mixed(clips):
+    ours, targets = mixed(clips, mix_share=0.25)
+    changed = np.abs(ours - clips).max(axis=1) > 1e-4
+    assert 0.1 < changed.mean() < 0.4
+    np.testing.assert_array_equal(targets[~changed], LABELS[~changed])
+
+
+def test_a_share_is_how_loud_a_clip_sounds_whatever_its_level():
+    # sines of other pitch and level: their levels in the mixture can be told apart
+    time = np.arange(CLIP) / RATE
+    pitches = 1000.0 + 100 * np.arange(16)
+    levels = np.geomspace(0.001, 0.5, 16)
+    clips = np.float32(levels[:, None] * np.sin(2 * np.pi * pitches[:, None] * time))
+    ours, targets = mixed(clips, np.eye(16, dtype=np.float32))
+    spectrum = np.abs(np.fft.rfft(ours))[:, np.int32(pitches * CLIP / RATE)]
+    for row in range(16):
+        found = np.flatnonzero((targets[row] > 0.02) & (targets[row] < 0.98))
+        if len(found) == 2:
+            one, two = found
+            ratio = targets[row, one] / targets[row, two]
+            louder = spectrum[row, one] / spectrum[row, two]
+            assert louder == pytest.approx(ratio, rel=0.02)  # float32, clipped nowhere
+
+
+def test_mixing_is_decided_by_the_seed(clips):
+    config = dataclasses.replace(STILL, mix_share=1.0)
+    first = augment.mix(clips, LABELS, config, seed=seed(1, 2))[0].numpy()
+    np.testing.assert_array_equal(augment.mix(clips, LABELS, config, seed=seed(1, 2))[0], first)
+    assert (augment.mix(clips, LABELS, config, seed=seed(1, 3))[0].numpy() != first).any()

@@ -27,6 +27,7 @@ FLOORS = [
     {"benchmark", "canvas"},
     {"plots", "feature_plots"},
     # 2 learning: + TensorFlow, tf_keras
+    {"acoustics"},
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
     {"learner"},

@@ -1,0 +1,57 @@
+"""Choices of the training loop: the mean of the weights, and mixed targets."""
+
+import numpy as np
+import pytest
+
+from audio_edge import compress, files, train
+from audio_edge.config import load_config
+from audio_edge.datasets import pipeline
+from audio_edge.run import Run
+from tests import tones
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    tones.make(folder / "data")
+    tones.config(folder)
+    return folder
+
+
+def trained(folder, name, **keys):
+    """The weights of a float stage of two epochs, and its record."""
+    keys = {
+        "data.root": folder / "data", "run.dir": folder / name, "data.cache": folder / "cache",
+        "train.epochs": 2, "model.dropout": 0.0, **keys,
+    }  # fmt: skip
+    sets = [f"{key}={value}" for key, value in keys.items()]
+    run = Run.create(load_config(folder / "tones.toml", sets))
+    record = train.train(run, train.load_material(run.config, pipeline.index(run.config)))
+    return compress.load(run, "float").get_weights(), record, run
+
+
+def test_mean_of_the_weights_is_between_start_and_end(folder):
+    plain, _, run = trained(folder, "plain")
+    start = train.build_classifier(run.config, 5).get_weights()
+    kept, record, run = trained(folder, "mean", **{"train.ema": 0.9})
+    moved, off = np.abs(plain[0] - start[0]).sum(), np.abs(plain[0] - kept[0]).sum()  # the stem
+    assert 0.01 * moved < off < moved
+    history = files.read_json(run.stage("float") / "history.json", list)
+    assert record["val_accuracy"] == pytest.approx(history[-1]["val_accuracy"], abs=1e-5)
+
+
+def test_a_decay_of_almost_nothing_keeps_the_last_weights(folder):
+    plain, _, _ = trained(folder, "plain2")
+    kept, _, _ = trained(folder, "last", **{"train.ema": 1e-6})
+    for end, mean in zip(plain, kept, strict=True):
+        np.testing.assert_allclose(mean, end, atol=1e-4)
+
+
+def test_all_augmentations_together_train(folder):
+    keys = {
+        "augment.mix_share": 0.5, "augment.reverb_share": 0.3, "augment.eq_share": 0.3,
+        "train.ema": 0.99,
+    }  # fmt: skip
+    weights, record, _ = trained(folder, "all", **keys)
+    assert np.isfinite(record["loss"])
+    assert all(np.isfinite(weight).all() for weight in weights)
