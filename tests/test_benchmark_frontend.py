@@ -13,7 +13,7 @@ from audio_edge import audio
 from audio_edge.config import FrontendConfig
 from audio_edge.errors import UserError
 from audio_edge.frontend import LAYERS
-from audio_edge.frontend_benchmark import accuracy, chart, rivals, run
+from audio_edge.frontend_benchmark import accuracy, cases, chart, rivals, run
 from audio_edge.frontend_benchmark.tables import markdown
 from audio_edge.reference import features as reference
 from audio_edge.scoring import speech_like
@@ -105,7 +105,7 @@ def test_chart_is_drawn_and_nothing_else_is_left(ran):
 
 
 def test_cases_are_every_feature_in_the_forms_that_concern_it():
-    found = [case.facts() for case in run.cases()]
+    found = [case.facts() for case in cases.cases()]
     forms = {name: [row["form"] for row in found if row["feature"] == name] for name in LAYERS}
     for name, layer in LAYERS.items():
         other = [None] if layer.reads == "frames" else ["rfft", "factored"]
@@ -117,21 +117,21 @@ def test_cases_are_every_feature_in_the_forms_that_concern_it():
 
 def test_growth_changes_one_thing_at_a_time():
     default = FrontendConfig()
-    for case in run.growth():
+    for case in cases.growth():
         facts, wanted = case.facts(), dict(case.facts())
         assert facts[case.axis] == case.value
         if case.axis != "sample_rate":
             wanted |= {key: getattr(default, key) for key in ("frame_length", "n_fft")}
             wanted |= {key: getattr(default, key) for key in {"hop_length", "n_mels"} - {case.axis}}
         assert facts == wanted
-    case = run.growth()[0]
+    case = cases.growth()[0]
     assert case.clip_s == 0.5 and len(case.convert()) > 40000  # the mel matrix at least
 
 
 def test_table_of_growth_has_a_line_for_each_setting():
     rows = [
         {**case.facts(), "runtime": "r", "constant_bytes": 7, "p50_us": 100.0, "to_tf_signal": 0.5}
-        for case in run.growth()
+        for case in cases.growth()
     ]
     results = {
         "device": dict.fromkeys(("cpu", "machine", "cores", "os", "python"), "-"),
@@ -176,7 +176,7 @@ def test_librosa_computes_the_same_over_the_same_frames(name):
 def test_librosa_has_no_frames_worth_timing_and_stacks_the_others():
     alone = FrontendConfig(features=("waveform",))
     assert rivals.of_librosa(alone, sample_rate=16000) is None
-    config = FrontendConfig(features=run.STACK)
+    config = FrontendConfig(features=cases.STACK)
     rival = rivals.of_librosa(config, sample_rate=16000)
     assert rival.over([signal("noise")])(5).shape == (40 + 1 + 7, 98)
     assert rival.timed.startswith("abs(stft) ** 2, log(mel @ power), ")

@@ -117,7 +117,7 @@ def report(run: Run, stage: str, made: bool) -> None:
     state = "trained" if made else "up to date"
     line = f"{stage}: {state}"
     if "val_accuracy" in record:
-        line += f", accuracy on selection speakers {100 * record['val_accuracy']:.1f} %"
+        line += f", accuracy on the selection clips {100 * record['val_accuracy']:.1f} %"
     shares = record.get("sparsity", {}).values()
     if any(shares):
         line += f", sparsity {min(shares):.2f}"
