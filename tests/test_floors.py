@@ -43,7 +43,7 @@ FLOORS = [
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]
-LEARNING = next(number for number, row in enumerate(FLOORS) if "frontend" in row)
+LEARNING = next(number for number, row in enumerate(FLOORS) if "acoustics" in row)
 RUNTIME = {name for row in FLOORS[:LEARNING] for name in row}
 HEAVY = {"tensorflow", "tf_keras", "keras", "librosa", "scipy"}
 HEAVY |= {"tensorflow_model_optimization", "tensorflow_io"}
