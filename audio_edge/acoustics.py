@@ -38,7 +38,7 @@ def filtered(
     if share == 0:
         return clips
     batch, samples = tf.shape(clips)[0], clips.shape[1]
-    draws = tf.random.stateless_uniform([batch], _fold(seed, 20))
+    draws = tf.random.stateless_uniform([batch], fold(seed, 20))
     # As many clips a batch as the share says: the others pay nothing for the transforms.
     chosen = tf.cast(tf.math.ceil(share * tf.cast(batch, tf.float32) - 1e-3), tf.int32)
     order = tf.argsort(draws, stable=True)
@@ -47,15 +47,15 @@ def filtered(
     length = 1 << (samples + tail - 1).bit_length()
     spectrum = tf.signal.rfft(some, [length])
     if config.reverb_share:
-        room = _room(chosen, tail, config, sample_rate, _fold(seed, 21))
+        room = _room(chosen, tail, config, sample_rate, fold(seed, 21))
         response = tf.signal.rfft(room, [length])
-        spectrum *= _sometimes(response, config.reverb_share / share, _fold(seed, 22))
+        spectrum *= _sometimes(response, config.reverb_share / share, fold(seed, 22))
     if config.eq_share:
-        curve = _curve(chosen, length // 2 + 1, config.eq_db, sample_rate, _fold(seed, 23))
+        curve = _curve(chosen, length // 2 + 1, config.eq_db, sample_rate, fold(seed, 23))
         response = tf.cast(curve, tf.complex64)
-        spectrum *= _sometimes(response, config.eq_share / share, _fold(seed, 24))
+        spectrum *= _sometimes(response, config.eq_share / share, fold(seed, 24))
     changed = tf.signal.irfft(spectrum, [length])[:, :samples]
-    changed *= _rms(some) / (_rms(changed) + 1e-9)
+    changed *= rms(some) / (rms(changed) + 1e-9)
     return tf.gather(tf.concat([changed, others], axis=0), tf.argsort(order))
 
 
@@ -63,13 +63,13 @@ def _room(
     count: tf.Tensor, samples: int, config: AugmentConfig, sample_rate: int, seed: tf.Tensor
 ) -> tf.Tensor:
     """Impulse responses, the direct sound 1 at sample 0: float32 [count, samples]."""
-    reverb_s = tf.random.stateless_uniform([count, 1], _fold(seed, 0), *config.reverb_s)
-    level_db = tf.random.stateless_uniform([count, 1], _fold(seed, 1), -12.0, 3.0)
+    reverb_s = tf.random.stateless_uniform([count, 1], fold(seed, 0), *config.reverb_s)
+    level_db = tf.random.stateless_uniform([count, 1], fold(seed, 1), -12.0, 3.0)
     time_s = tf.range(samples, dtype=tf.float32)[None, :] / sample_rate
     decay = tf.exp(-math.log(1000.0) * time_s / reverb_s) * tf.cast(
         time_s >= _FIRST_ECHO_S, tf.float32
     )
-    tail = decay * tf.random.stateless_normal([count, samples], _fold(seed, 2))
+    tail = decay * tf.random.stateless_normal([count, samples], fold(seed, 2))
     energy = tf.reduce_sum(tf.square(tail), axis=1, keepdims=True)
     tail *= tf.pow(10.0, level_db / 20) / tf.sqrt(energy + 1e-9)
     return tf.concat([tf.ones([count, 1]), tail[:, 1:]], axis=1)
@@ -94,9 +94,11 @@ def _sometimes(response: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
     return tf.where(draws < share, response, tf.ones_like(response))
 
 
-def _rms(x: tf.Tensor) -> tf.Tensor:
+def rms(x: tf.Tensor) -> tf.Tensor:
+    """Root of the mean square of each row: [batch, 1]."""
     return tf.sqrt(tf.reduce_mean(tf.square(x), axis=1, keepdims=True))
 
 
-def _fold(seed: tf.Tensor, salt: int) -> tf.Tensor:
+def fold(seed: tf.Tensor, salt: int) -> tf.Tensor:
+    """A seed of its own for each purpose: int64 [2]."""
     return tf.random.experimental.stateless_fold_in(seed, salt)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from audio_edge import acoustics
+from audio_edge.acoustics import fold, rms
 from audio_edge.config import AugmentConfig
 
 SILENCE_DB = (-70.0, 0.0)  # level of made silence against full scale, peak
@@ -39,8 +40,8 @@ class NoiseBank:
     def draw(self, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """`count` random windows, each recording equally likely: float32 [count, clip_samples]."""
         noises = tf.size(self._starts)
-        which = tf.random.stateless_uniform([count], _fold(seed, 0), 0, noises, tf.int32)
-        place = tf.random.stateless_uniform([count], _fold(seed, 1))
+        which = tf.random.stateless_uniform([count], fold(seed, 0), 0, noises, tf.int32)
+        place = tf.random.stateless_uniform([count], fold(seed, 1))
         offset = tf.cast(place * tf.gather(self._room, which), tf.int32)
         start = tf.gather(self._starts, which) + offset
         return tf.gather(self._samples, start[:, None] + tf.range(self.clip_samples)[None, :])
@@ -66,13 +67,13 @@ def waveforms(
     batch = tf.shape(clips)[0]
 
     def uniform(salt: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
-        return tf.random.stateless_uniform([batch, 1], _fold(seed, salt), low, high)
+        return tf.random.stateless_uniform([batch, 1], fold(seed, salt), low, high)
 
     shift = tf.round(uniform(2, -1.0, 1.0) * config.shift_s * sample_rate)
     clips = _warp(clips, shift, 1.0 + config.speed * uniform(9, -1.0, 1.0))
     clips = acoustics.filtered(clips, config, sample_rate=sample_rate, seed=seed)
-    noise = bank.draw(batch, _fold(seed, 3))
-    ratio = _amplitude(-uniform(4, *config.snr_db)) * _rms(clips) / (_rms(noise) + 1e-9)
+    noise = bank.draw(batch, fold(seed, 3))
+    ratio = _amplitude(-uniform(4, *config.snr_db)) * rms(clips) / (rms(noise) + 1e-9)
     mixed = clips + tf.where(uniform(5) < config.noise_share, ratio, 0.0) * noise
     mixed *= _amplitude(uniform(6, *config.gain_db))
     level = tf.where(uniform(7) < DIGITAL_ZERO_SHARE, 0.0, _amplitude(uniform(8, *SILENCE_DB)))
@@ -99,15 +100,15 @@ def mix(
     if not config.mix_share:
         return clips, targets
     batch = tf.shape(clips)[0]
-    other = tf.argsort(tf.random.stateless_uniform([batch], _fold(seed, 30)), stable=True)
+    other = tf.argsort(tf.random.stateless_uniform([batch], fold(seed, 30)), stable=True)
     alpha = tf.constant(config.mix_alpha)
     first, second = (
-        tf.random.stateless_gamma([batch, 1], _fold(seed, salt), alpha) + 1e-9 for salt in (31, 32)
+        tf.random.stateless_gamma([batch, 1], fold(seed, salt), alpha) + 1e-9 for salt in (31, 32)
     )
-    mixed = tf.random.stateless_uniform([batch, 1], _fold(seed, 33)) < config.mix_share
+    mixed = tf.random.stateless_uniform([batch, 1], fold(seed, 33)) < config.mix_share
     share = tf.where(mixed, first / (first + second), 1.0)
     partner = tf.gather(clips, other)
-    louder = (_rms(clips) + 1e-6) / (_rms(partner) + 1e-6)
+    louder = (rms(clips) + 1e-6) / (rms(partner) + 1e-6)
     weight = 1.0 / (1.0 + louder * (1.0 - share) / share)
     power = tf.sqrt(tf.square(weight) + tf.square(1.0 - weight))
     clips = (weight * clips + (1.0 - weight) * partner) / power
@@ -128,7 +129,7 @@ def spec_augment(logmel: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor) -
     masks = [(1, config.time_width)] * config.time_masks
     masks += [(2, config.freq_width)] * config.freq_masks
     for number, (axis, width) in enumerate(masks):
-        logmel = tf.where(_band(logmel, axis, width, _fold(seed, 10 + number)), mean, logmel)
+        logmel = tf.where(_band(logmel, axis, width, fold(seed, 10 + number)), mean, logmel)
     return logmel
 
 
@@ -167,11 +168,3 @@ def _warp(clips: tf.Tensor, shift: tf.Tensor, speed: tf.Tensor) -> tf.Tensor:
 
 def _amplitude(decibels: tf.Tensor) -> tf.Tensor:
     return tf.pow(10.0, decibels / 20.0)
-
-
-def _rms(x: tf.Tensor) -> tf.Tensor:
-    return tf.sqrt(tf.reduce_mean(tf.square(x), axis=1, keepdims=True))
-
-
-def _fold(seed: tf.Tensor, salt: int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(seed, salt)
