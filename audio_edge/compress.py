@@ -81,14 +81,14 @@ def quantize_aware(
 def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
     """The trained classifier of a stage.
 
-    Maps features [batch, frames, bands, 1] to logits [batch, classes].
+    Maps features [batch, frames, bands, 1] to logits [batch, outputs].
     """
-    config, n_classes = run.config, len(run.require(stage)["labels"])
-    model = train.build_classifier(config, n_classes, dropout=dropout and stage == "float")
+    config, n_outputs = run.config, len(run.require(stage)["output_labels"])
+    model = train.build_classifier(config, n_outputs, dropout=dropout and stage == "float")
     if stage == "qat":
         model = saved = quantized(config, model)
     else:
-        saved = train.build_classifier(config, n_classes)
+        saved = train.build_classifier(config, n_outputs)
     source = run.stage(stage) / "weights.h5"
     try:
         saved.load_weights(source)

@@ -18,7 +18,8 @@ class DataConfig(Section):
     `words` are the labels to tell apart ([] takes every one there is). With `unknown`, every other
     word becomes the class "unknown"; with `silence`, cuts from the noise recordings become the
     class "silence". `silence_share` and `unknown_share` are their shares of an epoch (unknown_share
-    0 takes every clip there is); `balance` draws as many clips of each word. `test_set` names the
+    0 takes every clip there is); the `unknown_apart` most frequent unknown words are learnt as classes
+    of their own, whose probabilities add up to that of "unknown"; `balance` draws as many clips of each word. `test_set` names the
     official Speech Commands split that judges; "validation" takes the selection speakers out of
     training. Of ESC-50 and UrbanSound8K the official `fold` judges and `val_share` of the other
     folds selects; `esc10` leaves only the ten classes of ESC-10. Files longer than `clip_s` give
@@ -33,6 +34,7 @@ class DataConfig(Section):
     silence: bool = False
     silence_share: float = 0.1
     unknown_share: float = 0.0
+    unknown_apart: int = 64
     balance: bool = False
     sample_rate: int = 16000
     clip_s: float = 1.0
@@ -58,6 +60,7 @@ class DataConfig(Section):
         require(0.05 <= self.clip_s <= 60, "clip_s must be 0.05 to 60 s")
         require(0 <= self.silence_share < 0.9, "silence_share must be in [0, 0.9)")
         require(0 <= self.unknown_share < 0.9, "unknown_share must be in [0, 0.9)")
+        require(self.unknown_apart >= 0, "unknown_apart must be >= 0")
         shares = {"silence_share": self.silence_share, "unknown_share": self.unknown_share}
         rule = "silence_share + unknown_share must leave room for words"
         require(sum(shares.values()) < 0.95, rule, **shares)

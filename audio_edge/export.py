@@ -46,7 +46,8 @@ def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
     waveform = keras.Input([run.config.data.clip_samples], name="waveform")
     logits = classifier(frontends.load(run, dft=dft)(waveform))
     softmax = _float_softmax if stage == "qat" else tf.nn.softmax
-    probs = keras.layers.Lambda(softmax, name="probs")(logits)
+    owners = run.require(stage)["output_labels"]
+    probs = keras.layers.Lambda(lambda x: _merge(softmax(x), owners), name="probs")(logits)
     return keras.Model(waveform, probs, name=run.config.run.name)
 
 
@@ -57,6 +58,14 @@ def _float_softmax(logits: tf.Tensor) -> tf.Tensor:
     the mean away changes no probability, and leaves the converter no int8 input.
     """
     return tf.nn.softmax(logits - tf.reduce_mean(logits, axis=1, keepdims=True))
+
+
+def _merge(probs: tf.Tensor, owners: list[int]) -> tf.Tensor:
+    """Add up the outputs of each label: [batch, outputs] -> [batch, labels]."""
+    labels = max(owners) + 1
+    if len(owners) == labels:
+        return probs
+    return tf.matmul(probs, tf.one_hot(owners, labels))
 
 
 def convert(

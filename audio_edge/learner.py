@@ -52,7 +52,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 class Learner(keras.Model):
     """Front end, augmentation and classifier as one graph.
 
-    A batch is (int16 [batch, clip_samples], int64 [batch] labels, int64 step number).
+    A batch is (int16 [batch, clip_samples], int64 [batch] outputs, int64 step number); to judge, it
+    is (int16 [batch, clip_samples], int64 [batch] labels).
     """
 
     def __init__(
@@ -61,57 +62,60 @@ class Learner(keras.Model):
         super().__init__(name="learner")
         self.config, self.frontend = config, frontend
         self.classifier, self.bank = classifier, material.bank
-        labels = material.index.labels
-        self.n_classes = len(labels)
-        self.silence = labels.index(SILENCE) if SILENCE in labels else -1
+        labels, outputs = material.index.labels, material.index.outputs
+        self.silence = outputs.names.index(SILENCE) if SILENCE in labels else -1
+        # [outputs, labels]: what each output counts for
+        self.merge = tf.one_hot(outputs.labels, len(labels))
         dropouts = [part for part in classifier.submodules if isinstance(part, StatelessDropout)]
         self.counters = [dropout.step for dropout in dropouts]
         self.loss_metric = keras.metrics.Mean("loss")
         self.accuracy_metric = keras.metrics.Mean("accuracy")
 
     def call(self, clips: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Int16 [batch, clip_samples] -> logits [batch, classes], without augmentation."""
+        """Int16 [batch, clip_samples] -> logits [batch, outputs], without augmentation."""
         features = self.frontend(tf.cast(clips, tf.float32) / 32768.0)
         return self.classifier(features, training=training)
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
-        clips, labels, step = data
+        clips, numbers, step = data
         config = self.config
         for counter in self.counters:
             counter.assign(step)
         seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
         waveforms = augment.waveforms(
-            tf.cast(clips, tf.float32) / 32768.0, labels == self.silence, self.bank, config.augment,
+            tf.cast(clips, tf.float32) / 32768.0, numbers == self.silence, self.bank, config.augment,
             sample_rate=config.data.sample_rate, seed=seed,
         )  # fmt: skip
-        targets = self._targets(labels)
+        targets = self._smooth(tf.one_hot(numbers, self.merge.shape[0]))
         waveforms, targets = augment.mix(waveforms, targets, config.augment, seed=seed)
         with tf.GradientTape() as tape:
             features = augment.spec_augment(self.frontend(waveforms), config.augment, seed=seed)
             logits = tf.cast(self.classifier(features, training=True), tf.float32)
             loss = self._loss(targets, logits)
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return self._update(loss, labels, logits)
+        probs = tf.matmul(tf.nn.softmax(logits), self.merge)
+        return self._update(loss, tf.argmax(tf.gather(self.merge, numbers), axis=1), probs)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""
         clips, labels = data
-        logits = tf.cast(self(clips), tf.float32)
-        return self._update(self._loss(self._targets(labels), logits), labels, logits)
+        probs = tf.matmul(tf.nn.softmax(tf.cast(self(clips), tf.float32)), self.merge)
+        targets = self._smooth(tf.one_hot(labels, self.merge.shape[1]))
+        return self._update(self._loss(targets, tf.math.log(probs + 1e-9)), labels, probs)
 
-    def _targets(self, labels: tf.Tensor) -> tf.Tensor:
+    def _smooth(self, targets: tf.Tensor) -> tf.Tensor:
         smoothing = self.config.train.label_smoothing
-        return tf.one_hot(labels, self.n_classes) * (1 - smoothing) + smoothing / self.n_classes
+        return targets * (1 - smoothing) + smoothing / targets.shape[1]
 
     @staticmethod
     def _loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
 
-    def _update(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:
+    def _update(self, loss: tf.Tensor, labels: tf.Tensor, probs: tf.Tensor) -> dict[str, Any]:
         count = tf.cast(tf.size(labels), tf.float32)
         self.loss_metric.update_state(loss, sample_weight=count)
-        self.accuracy_metric.update_state(tf.cast(tf.argmax(logits, 1) == labels, tf.float32))
+        self.accuracy_metric.update_state(tf.cast(tf.argmax(probs, 1) == labels, tf.float32))
         return {metric.name: metric.result() for metric in self.metrics}
 
     @property

@@ -155,8 +155,8 @@ def _of_run(folder: Path) -> tuple[dict[str, Any], Path]:
     found = files.read_json(where, dict).get("int8") if where.is_file() else None
     if found is not None and not isinstance(found.get("accuracy"), float):
         raise UserError(f"{where}: damaged, int8 must hold accuracy; delete it and run again")
-    labels = run.require("qat")["labels"]
-    return _row(run.config, len(labels), path, found and found["accuracy"]), path
+    owners = run.require("qat")["output_labels"]
+    return _row(run.config, len(owners), path, found and found["accuracy"]), path
 
 
 def _untrained(folder: Path, name: str, width: int, depth: int) -> tuple[dict[str, Any], Path]:
@@ -182,6 +182,7 @@ def _untrained(folder: Path, name: str, width: int, depth: int) -> tuple[dict[st
     record = {
         "stage": "qat", "fingerprint": run.fingerprint("qat", ""),
         "labels": [f"class_{number}" for number in range(CLASSES)],
+        "output_labels": list(range(CLASSES)),
         "params": int(classifier.count_params()),
     }  # fmt: skip
     files.write_json(run.stage("qat") / "stage.json", record)

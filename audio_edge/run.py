@@ -84,7 +84,7 @@ class Run:
         if not where.exists():
             return None
         record = files.read_json(where, dict)
-        kinds = {"fingerprint": str, "labels": list, "params": int}
+        kinds = {"fingerprint": str, "labels": list, "output_labels": list, "params": int}
         whole = all(isinstance(record.get(key), kind) for key, kind in kinds.items())
         if not whole or not all(isinstance(label, str) for label in record["labels"]):
             raise UserError(

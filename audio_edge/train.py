@@ -51,8 +51,8 @@ def setup(config: Config, *, mixed_precision: bool = False) -> None:
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
 
 
-def build_classifier(config: Config, n_classes: int, *, dropout: bool = True) -> keras.Model:
-    """The classifier of `[model]`: [batch, frames, bands, 1] -> logits [batch, n_classes]."""
+def build_classifier(config: Config, n_outputs: int, *, dropout: bool = True) -> keras.Model:
+    """The classifier of `[model]`: [batch, frames, bands, 1] -> logits [batch, n_outputs]."""
     model = config.model
     if model.name not in MODELS:
         raise UserError(f"[model] unknown name '{model.name}'; known: {', '.join(MODELS)}")
@@ -60,7 +60,7 @@ def build_classifier(config: Config, n_classes: int, *, dropout: bool = True) ->
     bands = frontends.build(config).width
     try:
         return MODELS[model.name](
-            (frames, bands, 1), n_classes, width=model.width, depth=model.depth,
+            (frames, bands, 1), n_outputs, width=model.width, depth=model.depth,
             padding=model.padding, seed=config.run.seed, dropout=model.dropout if dropout else 0.0,
         )  # fmt: skip
     except ValueError as error:
@@ -77,7 +77,7 @@ def train(
     """Train the float stage into `run.stage("float")`, or resume it; returns its record."""
     settings = run.config.train
     setup(run.config, mixed_precision=settings.mixed_precision)
-    classifier = build_classifier(run.config, len(material.index.labels))
+    classifier = build_classifier(run.config, len(material.index.outputs.names))
     front = frontends.build(run.config)
     frontends.fit(front, material.train.waveforms)
     return fit(
@@ -146,7 +146,9 @@ def fit(
     record = {
         "stage": stage, "fingerprint": fingerprint, "epochs": epochs, "steps": epochs * steps,
         **saver.last(),
-        "labels": list(material.index.labels), "params": int(model.count_params()), **facts,
+        "labels": list(material.index.labels),
+        "outputs": list(material.index.outputs.names),
+        "output_labels": list(material.index.outputs.labels), "params": int(model.count_params()), **facts,
     }  # fmt: skip
     with files.replacing(folder / "weights.h5") as temporary:
         model.save_weights(temporary)
@@ -181,10 +183,10 @@ def _drop_foreign_checkpoint(run: Run, stage: str, fingerprint: str) -> None:
 def _batches(
     material: Material, config: Config, first: int, epochs: int, steps: int
 ) -> tf.data.Dataset:
-    """Batches from epoch `first` on: (int16 [batch, clip_samples], int64 [batch], int64 step)."""
+    """Batches from epoch `first` on: (int16 [batch, clip_samples], int64 [batch] outputs, int64 step)."""
     split, size = material.train, config.train.batch_size
-    labels = material.index.labels
-    silence = labels.index(SILENCE) if SILENCE in labels else -1
+    labels, outputs = material.index.labels, material.index.outputs.names
+    silence = outputs.index(SILENCE) if SILENCE in outputs else -1
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         for epoch in range(first, epochs):
@@ -195,7 +197,7 @@ def _batches(
                 rows = order[step * size : (step + 1) * size]
                 silent = rows < 0
                 clips = np.where(silent[:, None], np.int16(0), split.waveforms[rows])
-                yield clips, np.where(silent, silence, split.labels[rows]), epoch * steps + step
+                yield clips, np.where(silent, silence, split.targets[rows]), epoch * steps + step
 
     signature = (
         tf.TensorSpec([None, config.data.clip_samples], tf.int16),

@@ -192,3 +192,29 @@ def test_broken_links_and_names_that_are_not_utf_8_are_indexed_for_decoding_to_j
     found = indexed(tmp_path)
     assert len(found.clips) == 8
     assert found.fingerprint()
+
+
+def outputs(root, **keys):
+    made = indexed(root, words=("yes",), unknown=True, silence=False, **keys).outputs
+    return list(zip(made.names, made.labels, strict=True))
+
+
+def test_unknown_words_are_outputs_of_their_own_that_count_for_unknown(tmp_path):
+    tree(tmp_path, *spoken(("yes", "cat", "bed"), "abcdefgh"))
+    assert outputs(tmp_path) == [("yes", 0), ("bed", 1), ("cat", 1)]
+    assert outputs(tmp_path, unknown_apart=0) == [("yes", 0), ("unknown", 1)]
+
+
+def test_rare_unknown_words_share_an_output(tmp_path):
+    tree(tmp_path, *spoken(("yes", "bed", "dog"), "abcdefgh"))
+    tree(tmp_path, *spoken(("cat",), "abcdefgh", takes=2))
+    assert outputs(tmp_path, unknown_apart=1) == [("yes", 0), ("unknown", 1), ("cat", 1)]
+    index = indexed(tmp_path, words=("yes",), unknown=True, unknown_apart=1)
+    numbers = {clip.word: index.outputs.number(clip) for clip in index.clips}
+    assert numbers == {"yes": 0, "bed": 1, "dog": 1, "cat": 2}
+
+
+def test_without_unknown_the_outputs_are_the_labels(tmp_path):
+    tree(tmp_path, *spoken(("yes", "no"), "abcdefgh"))
+    made = indexed(tmp_path, words=("yes", "no")).outputs
+    assert (made.names, made.labels) == (("yes", "no"), (0, 1))

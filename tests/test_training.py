@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audio_edge import compress, files, train
+from audio_edge import compress, export, files, frontends, train
 from audio_edge.config import load_config
 from audio_edge.datasets import pipeline
 from audio_edge.run import Run
@@ -55,3 +55,16 @@ def test_all_augmentations_together_train(folder):
     weights, record, _ = trained(folder, "all", **keys)
     assert np.isfinite(record["loss"])
     assert all(np.isfinite(weight).all() for weight in weights)
+
+
+def test_probabilities_of_words_apart_add_up_to_unknown(folder):
+    keys = {"data.words": '["low", "mid"]', "train.epochs": 1}  # high and sweep are unknown
+    _, record, run = trained(folder, "apart", **keys)
+    assert record["labels"] == ["low", "mid", "silence", "unknown"]
+    assert record["outputs"] == ["low", "mid", "silence", "high", "sweep"]
+    clips = np.random.default_rng(0).normal(scale=0.1, size=(3, 8000)).astype("float32")
+    probs = export.compose(run, "float")(clips).numpy()
+    logits = compress.load(run, "float")(frontends.load(run)(clips)).numpy()
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert probs.shape == (3, 4)
+    np.testing.assert_allclose(probs[:, 3], softmax[:, 3] + softmax[:, 4], atol=1e-6)

@@ -27,11 +27,13 @@ def index(data: DataConfig, *, seed: int) -> Index:
     found = folders(root)
     labels, classes = labels_of(data, found)
     rows = [
-        (path, label, speaker(path, root / folder))
+        (path, label, speaker(path, root / folder), folder)
         for folder, label in classes.items()
         for path in found[folder]
     ]
-    groups = [group for _, _, group in rows]
+    groups = [group for _, _, group, _ in rows]
     splits = split_groups(groups, seed=seed, val_share=data.val_share, test_share=data.test_share)
-    clips = tuple(Clip(path, label, group, splits[group]) for path, label, group in rows)
-    return Index(root, labels, clips, tuple(found.get(NOISE_FOLDER, ())))
+    clips = tuple(
+        Clip(path, label, group, splits[group], word) for path, label, group, word in rows
+    )
+    return Index(root, labels, clips, tuple(found.get(NOISE_FOLDER, ())), data.unknown_apart)

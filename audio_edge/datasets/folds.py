@@ -116,16 +116,16 @@ def index(table: Path, data: DataConfig, entries: Sequence[Entry], *, seed: int)
         raise UserError(f"{table}: lists {twice[0].name} twice; remove one of the lines")
     labels, classes = labels_of(data, sorted({entry.label for entry in entries}))
     known = [entry for entry in entries if entry.label in classes]
-    kept = [entry._replace(label=classes[entry.label]) for entry in known]
-    filled = {entry.fold for entry in kept}
+    kept = [(entry._replace(label=classes[entry.label]), entry.label) for entry in known]
+    filled = {entry.fold for entry, _ in kept}
     empty = [fold for fold in range(1, FOLDS[data.kind] + 1) if fold not in filled]
     if empty:
         raise UserError(
             f"{table}: fold {empty[0]} holds no clip of {', '.join(classes)}; "
             "complete the table or choose other data.words"
         )
-    tested = {entry.group for entry in kept if entry.fold == data.fold}
-    learning = [entry for entry in kept if entry.fold != data.fold]
+    tested = {entry.group for entry, _ in kept if entry.fold == data.fold}
+    learning = [entry for entry, _ in kept if entry.fold != data.fold]
     leaks = sum(entry.group in tested for entry in learning)
     if leaks:
         _LOG.warning(
@@ -134,10 +134,10 @@ def index(table: Path, data: DataConfig, entries: Sequence[Entry], *, seed: int)
     pairs = [(entry.label, entry.group) for entry in learning if entry.group not in tested]
     selecting = select_groups(pairs, seed=seed, val_share=data.val_share)
     clips = []
-    for entry in kept:
+    for entry, word in kept:
         split = "val" if entry.group in selecting else "train"
         if entry.group in tested:
             split = "test"
         if split != "test" or entry.fold == data.fold:
-            clips.append(Clip(entry.path, entry.label, entry.group, split))
-    return Index(Path(data.root), labels, tuple(clips), ())
+            clips.append(Clip(entry.path, entry.label, entry.group, split, word))
+    return Index(Path(data.root), labels, tuple(clips), (), data.unknown_apart)

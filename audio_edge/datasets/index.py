@@ -22,12 +22,32 @@ NOISE_FOLDER = "_background_noise_"
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: its path, label, group (speaker or source) and split."""
+    """One recording: its path, label, group (speaker or source), split and what its word is.
+
+    The word is the label, or, for the label "unknown", what is said.
+    """
 
     path: Path
     label: str
     group: str
     split: str
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a classifier tells apart: more than the labels where unknown words are learnt apart.
+
+    names: of each output, in the order of the logits; labels: number of the label it counts for.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+
+    def number(self, clip: Clip) -> int:
+        """The output that a clip of training shall raise."""
+        names = (clip.word, clip.label)
+        return next(self.names.index(name) for name in names if name in self.names)
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,22 @@ class Index:
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]
     noise: tuple[Path, ...]
+    apart: int = 0
+
+    @property
+    def outputs(self) -> Outputs:
+        """What is learnt: the labels, but for "unknown" the `apart` most frequent words of it."""
+        names, owners = list(self.labels), list(range(len(self.labels)))
+        if UNKNOWN not in self.labels:
+            return Outputs(self.labels, tuple(owners))
+        counts = Counter(clip.word for clip in self.split("train") if clip.label == UNKNOWN)
+        words = sorted(counts, key=lambda word: (-counts[word], word))
+        chosen, left = words[: self.apart], words[self.apart :]
+        if chosen and not left:
+            del names[self.labels.index(UNKNOWN)], owners[self.labels.index(UNKNOWN)]
+        names += chosen
+        owners += [self.labels.index(UNKNOWN)] * len(chosen)
+        return Outputs(tuple(names), tuple(owners))
 
     def split(self, name: str) -> list[Clip]:
         """The clips of one split."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,13 @@ class Split:
     """The clips of one split.
 
     waveforms: int16 [n, clip_samples]; labels: int64 [n]; names: the files, or what each cut of
-    noise is.
+    noise is; targets: int64 [n], of the training split only: the output that each clip shall raise.
     """
 
     waveforms: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...]
+    targets: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def index(config: Config, *, progress: Callable[[int], Any] | None = None) -> Index:
@@ -92,7 +93,8 @@ def load(
             if split == "train":
                 raise UserError(message)
             _LOG.warning(message)
-    return Split(waveforms, labels, names)
+    targets = [where.outputs.number(clip) for clip in kept] if split == "train" else []
+    return Split(waveforms, labels, names, np.array(targets, np.int64))
 
 
 def load_folder(root: Path, data: DataConfig, clips: list[tuple[Path, int]]) -> Split:

@@ -63,5 +63,5 @@ def index(data: DataConfig) -> Index:
             group = speaker(path, root / folder)
             split = split_of(group, data)
             if split:
-                clips.append(Clip(path, label, group, split))
-    return Index(root, labels, tuple(clips), noise)
+                clips.append(Clip(path, label, group, split, folder))
+    return Index(root, labels, tuple(clips), noise, data.unknown_apart)

@@ -48,8 +48,8 @@ def index(data: DataConfig, *, seed: int, progress: Callable[[int], Any] | None 
         for path in found[folder]:
             group = speaker(path, root / folder)
             split = voices.split_of(group, seed, data.val_share, data.test_share)
-            clips.append(Clip(path, label, group, split))
-    return Index(root, labels, tuple(clips), ())
+            clips.append(Clip(path, label, group, split, folder))
+    return Index(root, labels, tuple(clips), (), data.unknown_apart)
 
 
 def build(
