@@ -18,10 +18,10 @@ class DataConfig(Section):
     `words` are the labels to tell apart ([] takes every one there is). With `unknown`, every other
     word becomes the class "unknown"; with `silence`, cuts from the noise recordings become the
     class "silence". `silence_share` and `unknown_share` are their shares of an epoch (unknown_share
-    0 takes every clip there is); the `unknown_apart` most frequent unknown words are learnt as classes
-    of their own, whose probabilities add up to that of "unknown"; `balance` draws as many clips of each word. `test_set` names the
-    official Speech Commands split that judges; "validation" takes the selection speakers out of
-    training. Of ESC-50 and UrbanSound8K the official `fold` judges and `val_share` of the other
+    0 takes every clip there is); the `unknown_apart` most frequent unknown words are learnt as
+    classes of their own, whose probabilities add up to that of "unknown"; `balance` draws as many
+    clips of each word. `test_set` names the official Speech Commands split that judges;
+    "validation" takes the selection speakers out of training. Of ESC-50 and UrbanSound8K the official `fold` judges and `val_share` of the other
     folds selects; `esc10` leaves only the ten classes of ESC-10. Files longer than `clip_s` give
     their loudest window, shorter ones get zeros on both sides. More than `max_bad_share` bad files
     is an error.

@@ -79,12 +79,13 @@ class Learner(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
         clips, numbers, step = data
+        silent = numbers == self.silence
         config = self.config
         for counter in self.counters:
             counter.assign(step)
         seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
         waveforms = augment.waveforms(
-            tf.cast(clips, tf.float32) / 32768.0, numbers == self.silence, self.bank, config.augment,
+            tf.cast(clips, tf.float32) / 32768.0, silent, self.bank, config.augment,
             sample_rate=config.data.sample_rate, seed=seed,
         )  # fmt: skip
         targets = self._smooth(tf.one_hot(numbers, self.merge.shape[0]))

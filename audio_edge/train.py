@@ -148,7 +148,8 @@ def fit(
         **saver.last(),
         "labels": list(material.index.labels),
         "outputs": list(material.index.outputs.names),
-        "output_labels": list(material.index.outputs.labels), "params": int(model.count_params()), **facts,
+        "output_labels": list(material.index.outputs.labels),
+        "params": int(model.count_params()), **facts,
     }  # fmt: skip
     with files.replacing(folder / "weights.h5") as temporary:
         model.save_weights(temporary)
@@ -183,7 +184,10 @@ def _drop_foreign_checkpoint(run: Run, stage: str, fingerprint: str) -> None:
 def _batches(
     material: Material, config: Config, first: int, epochs: int, steps: int
 ) -> tf.data.Dataset:
-    """Batches from epoch `first` on: (int16 [batch, clip_samples], int64 [batch] outputs, int64 step)."""
+    """Batches from epoch `first` on.
+
+    int16 [batch, clip_samples], the outputs that they shall raise int64 [batch], step int64.
+    """
     split, size = material.train, config.train.batch_size
     labels, outputs = material.index.labels, material.index.outputs.names
     silence = outputs.index(SILENCE) if SILENCE in outputs else -1
