@@ -98,7 +98,10 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """The float stage: Adam, warm-up then cosine to zero.
 
-    With `ema` the weights that are kept are the exponential mean over the steps, of that decay.
+    With `ema` the weights that are judged and kept are the exponential mean over the steps, of that
+    decay. With `patience` the float stage stops when the loss on the selection clips has not fallen
+    for that many epochs, and keeps the epoch where it was least; 0 trains all epochs and keeps the
+    last.
     """
 
     epochs: int = 60
@@ -108,6 +111,7 @@ class TrainConfig(Section):
     weight_decay: float = 1e-4
     label_smoothing: float = 0.05
     ema: float = 0.0
+    patience: int = 0
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
@@ -118,6 +122,7 @@ class TrainConfig(Section):
         require(least >= 0, "warmup_epochs and weight_decay must be >= 0")
         require(0 <= self.label_smoothing < 1, "label_smoothing must be in [0, 1)")
         require(0 <= self.ema < 1, "ema must be in [0, 1)")
+        require(self.patience >= 0, "patience must be >= 0 epochs")
 
 
 @dataclass(frozen=True)

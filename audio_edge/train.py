@@ -24,6 +24,7 @@ from audio_edge.datasets.index import Index
 from audio_edge.datasets.pipeline import Split
 from audio_edge.errors import UserError, first_line
 from audio_edge.frontend import Frontend
+from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.models import MODELS
 from audio_edge.run import TRAINED, Run
@@ -74,7 +75,13 @@ def build_classifier(config: Config, n_outputs: int, *, dropout: bool = True) ->
 def train(
     run: Run, material: Material, *, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> dict[str, Any]:
-    """Train the float stage into `run.stage("float")`, or resume it; returns its record."""
+    """Train the float stage into `run.stage("float")`, or resume it; returns its record.
+
+    With `train.patience` it may stop early. The rate falls along a cosine over all of
+    `train.epochs`, and a stop cuts that short: what stops while the rate is high has not settled.
+    Where that happens much, fewer epochs are better than patience; what patience is for is the end
+    of the cosine, when the selection clips are learnt no better but the training clips are.
+    """
     settings = run.config.train
     setup(run.config, mixed_precision=settings.mixed_precision)
     classifier = build_classifier(run.config, len(material.index.outputs.names))
@@ -116,6 +123,7 @@ def fit(
     learner = Learner(config, front, classifier, material)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
     ema = config.train.ema if stage == "float" else 0.0  # a mean over changing masks has no zeros
+    patience = config.train.patience if stage == "float" else 0  # the others end with a schedule
     optimizer = keras.optimizers.AdamW(
         schedule,
         weight_decay=config.train.weight_decay,
@@ -127,25 +135,25 @@ def fit(
     optimizer.build(learner.trainable_variables)
     run.save()
     _drop_foreign_checkpoint(run, stage, fingerprint)
-    saver = _Saver(folder, front, classifier, learner.optimizer)
+    weights = [*front.weights, *classifier.weights]
+    keeper = Keeper(optimizer, learner.trainable_variables, weights, patience=patience)
+    saver = _Saver(folder, front, classifier, learner.optimizer, keeper)
     first = saver.restore()
     curves = run.dir / "tensorboard" / stage
     board = keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0)
-    if first < epochs:
+    if first < epochs and not keeper.ended(first):
         learner.fit(
             _batches(material, config, first, epochs, steps),
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
-            validation_data=_validation(material.val, config), callbacks=[*callbacks, board, saver],
+            validation_data=_validation(material.val, config),
+            callbacks=[*callbacks, board, keeper, saver],
         )  # fmt: skip
-    optimizer.finalize_variable_values(learner.trainable_variables)  # where a resume had no step
-    if ema:
-        saver.judge(
-            learner.evaluate(_validation(material.val, config), verbose=0, return_dict=True)
-        )
+    ran = len(saver.history)
+    kept = keeper.keep(ran)
     model, facts = finish(classifier)
     record = {
-        "stage": stage, "fingerprint": fingerprint, "epochs": epochs, "steps": epochs * steps,
-        **saver.last(),
+        "stage": stage, "fingerprint": fingerprint, "epochs": ran, "steps": ran * steps,
+        "kept_epoch": kept, **saver.figures(kept),
         "labels": list(material.index.labels),
         "outputs": list(material.index.outputs.names),
         "output_labels": list(material.index.outputs.labels),
@@ -221,14 +229,15 @@ class _Saver(keras.callbacks.Callback):
 
     def __init__(
         self, folder: Path, front: Frontend, classifier: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: keras.optimizers.Optimizer, keeper: Keeper,
     ):  # fmt: skip
         super().__init__()
         self.folder = folder
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         state = tf.train.Checkpoint(
-            frontend=front, classifier=classifier, optimizer=optimizer, epoch=self.epoch
-        )
+            frontend=front, classifier=classifier, optimizer=optimizer, epoch=self.epoch,
+            best=keeper.state,
+        )  # fmt: skip
         self.manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), max_to_keep=1)
         self.history: list[dict[str, float]] = []
 
@@ -253,11 +262,12 @@ class _Saver(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the figures, then the weights: a kill between the two repeats the epoch."""
         values = {key: float(value) for key, value in (logs or {}).items()}
-        if not math.isfinite(values.get("loss", 0.0)):
-            raise UserError(
-                f"{self.folder.name}: the loss is {values['loss']} after epoch {epoch + 1}; "
-                "lower the learning rate"
-            )
+        for key, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{self.folder.name}: the {key} is {value} after epoch {epoch + 1}; "
+                    "lower the learning rate"
+                )
         self.history = [*self.history[:epoch], values]
         files.write_json(self.folder / "history.json", self.history)
         self.epoch.assign(epoch + 1)
@@ -269,12 +279,7 @@ class _Saver(keras.callbacks.Callback):
                 f"{self.folder}/checkpoints: cannot be written ({reason}); free space and run again"
             ) from error
 
-    def judge(self, values: dict[str, float]) -> None:
-        """The weights that are kept are others than those of the last epoch: so are its figures."""
-        self.history[-1] |= {f"val_{key}": float(value) for key, value in values.items()}
-        files.write_json(self.folder / "history.json", self.history)
-
-    def last(self) -> dict[str, float]:
-        """Figures of the last epoch."""
-        figures = self.history[-1] if self.history else {}
+    def figures(self, epoch: int) -> dict[str, float]:
+        """Figures of an epoch, counted from 1."""
+        figures = self.history[epoch - 1] if self.history else {}
         return {key: round(value, 6) for key, value in figures.items()}

@@ -31,6 +31,7 @@ FLOORS = [
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
     {"learner"},
+    {"keeper"},
     {"train"},
     # 3 products: + tfmot, the converter
     {"annotation"},

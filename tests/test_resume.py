@@ -77,7 +77,8 @@ def saver(folder):
     model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,), kernel_initializer="ones")])
     optimizer = keras.optimizers.AdamW()
     optimizer.build(model.trainable_variables)
-    return train._Saver(folder, LogMel(), model, optimizer)
+    keeper = train.Keeper(optimizer, model.trainable_variables, model.weights, patience=0)
+    return train._Saver(folder, LogMel(), model, optimizer, keeper)
 
 
 @pytest.mark.parametrize(

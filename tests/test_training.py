@@ -1,7 +1,8 @@
-"""Choices of the training loop: the mean of the weights, and mixed targets."""
+"""Choices of the training loop: the mean of the weights, mixed targets, and when it ends."""
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
 from audio_edge import compress, export, files, frontends, train
 from audio_edge.config import load_config
@@ -18,7 +19,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def trained(folder, name, **keys):
+def trained(folder, name, callbacks=(), **keys):
     """The weights of a float stage of two epochs, and its record."""
     keys = {
         "data.root": folder / "data", "run.dir": folder / name, "data.cache": folder / "cache",
@@ -26,7 +27,8 @@ def trained(folder, name, **keys):
     }  # fmt: skip
     sets = [f"{key}={value}" for key, value in keys.items()]
     run = Run.create(load_config(folder / "tones.toml", sets))
-    record = train.train(run, train.load_material(run.config, pipeline.index(run.config)))
+    material = train.load_material(run.config, pipeline.index(run.config))
+    record = train.train(run, material, callbacks=callbacks)
     return compress.load(run, "float").get_weights(), record, run
 
 
@@ -68,3 +70,66 @@ def test_probabilities_of_words_apart_add_up_to_unknown(folder):
     softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert probs.shape == (3, 4)
     np.testing.assert_allclose(probs[:, 3], softmax[:, 3] + softmax[:, 4], atol=1e-6)
+
+
+STOPPING = {
+    "train.epochs": 12, "train.patience": 2, "train.warmup_epochs": 0.0, "train.batch_size": 32,
+    "train.learning_rate": 0.1, "train.ema": 0.3,
+}  # fmt: skip
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Interrupting(keras.callbacks.Callback):
+    """Ends training in the middle of the third epoch that it sees."""
+
+    def on_train_begin(self, logs=None):
+        self.epochs = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epochs += 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epochs == 3:
+            raise Interrupted
+
+
+def test_stops_when_the_selection_loss_falls_no_more_and_keeps_the_best_epoch(folder):
+    kept, record, run = trained(folder, "stopped", **STOPPING)
+    history = files.read_json(run.stage("float") / "history.json", list)
+    losses = [epoch["val_loss"] for epoch in history]
+    best = int(np.argmin(losses)) + 1
+    assert len(losses) == best + 2 < 12, "never stopped"
+    assert record["kept_epoch"] == best
+    assert record["epochs"] == len(losses)
+    assert record["val_loss"] == pytest.approx(min(losses), abs=1e-6)
+    # what is kept is what was judged: the loss of the saved weights is the one of the record
+    material = train.load_material(run.config, pipeline.index(run.config))
+    classifier = compress.load(run, "float")
+    learner = train.Learner(run.config, frontends.load(run), classifier, material)
+    learner.compile()
+    found = learner.evaluate(train._validation(material.val, run.config), verbose=0)
+    assert found[0] == pytest.approx(min(losses), abs=1e-5)
+
+    with pytest.raises(Interrupted):
+        trained(folder, "resumed", [Interrupting()], **STOPPING)
+    for _ in range(len(losses)):  # a part does two whole epochs, until the last has none to do
+        try:
+            again, resumed, _ = trained(folder, "resumed", [Interrupting()], **STOPPING)
+        except Interrupted:
+            continue
+        break
+    assert resumed == record
+    for one, other in zip(kept, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_patience_that_does_not_end_keeps_the_best_of_all_epochs(folder):
+    keys = {"train.epochs": 4, "train.patience": 4, "train.learning_rate": 0.1}
+    _, record, run = trained(folder, "patient", **keys)
+    history = files.read_json(run.stage("float") / "history.json", list)
+    assert len(history) == record["epochs"] == 4
+    losses = [epoch["val_loss"] for epoch in history]
+    assert record["kept_epoch"] == int(np.argmin(losses)) + 1
