@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from audio_edge.errors import UserError
 from audio_edge.files import replacing
 
@@ -39,3 +41,9 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path}: cannot be drawn ({error}); end the name in .png") from error
+
+
+def pixels(figure: Any) -> np.ndarray:
+    """A figure as an image, row 0 at the top: uint8 [height, width, 3]."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

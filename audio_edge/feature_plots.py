@@ -1,9 +1,9 @@
-"""A picture of the features of one recording, as a classifier sees them."""
+"""Pictures of features, as a classifier sees them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,43 @@ def features(
     for axes in grid[-1]:
         axes.set_xlabel("time in s")
     save(figure, path)
+
+
+def clips_figure(
+    found: np.ndarray, titles: Sequence[str], config: FrontendConfig, sample_rate: int
+) -> Any:
+    """Some clips side by side in one scale of colours, the lowest band at the bottom.
+
+    Args:
+        found: float [clips, frames, bands].
+        titles: One a clip.
+        config: What they were made with.
+        sample_rate: Hz.
+    """
+    rows = -(-len(found) // 2)
+    figure = figure_class()(figsize=(11, 0.6 + 2.4 * rows), layout="constrained")
+    grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    low, high = np.percentile(found, [0.5, 99.9])
+    frames, bands = found.shape[1:]
+    half_s = (config.frame_length - config.hop_length) / 2 / sample_rate
+    extent = (half_s, half_s + frames * config.hop_length / sample_rate, -0.5, bands - 0.5)
+    for axes, clip, title in zip(grid.flat, found, titles, strict=False):
+        image = axes.imshow(
+            clip.T, origin="lower", aspect="auto", extent=extent, interpolation="nearest",
+            cmap="magma", vmin=low, vmax=high,
+        )  # fmt: skip
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.tick_params(labelsize=8)
+    for axes in list(grid.flat)[len(found) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("band", fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("time in s", fontsize=9)
+    bar = figure.colorbar(image, ax=grid, pad=0.01, aspect=30)
+    one = config.features[0] if len(config.features) == 1 else ""
+    bar.set_label(_MAPS[one][2] if one in _MAPS and not config.normalize else "", fontsize=9)
+    return figure
 
 
 def _map(

@@ -79,24 +79,31 @@ class Learner(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
         clips, numbers, step = data
-        silent = numbers == self.silence
-        config = self.config
         for counter in self.counters:
             counter.assign(step)
-        seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
-        waveforms = augment.waveforms(
-            tf.cast(clips, tf.float32) / 32768.0, silent, self.bank, config.augment,
-            sample_rate=config.data.sample_rate, seed=seed,
-        )  # fmt: skip
-        targets = self._smooth(tf.one_hot(numbers, self.merge.shape[0]))
-        waveforms, targets = augment.mix(waveforms, targets, config.augment, seed=seed)
+        waveforms, targets, seed = self.augmented(clips, numbers, step)
         with tf.GradientTape() as tape:
-            features = augment.spec_augment(self.frontend(waveforms), config.augment, seed=seed)
+            features = augment.spec_augment(
+                self.frontend(waveforms), self.config.augment, seed=seed
+            )
             logits = tf.cast(self.classifier(features, training=True), tf.float32)
             loss = self._loss(targets, logits)
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         probs = tf.matmul(tf.nn.softmax(logits), self.merge)
         return self._update(loss, tf.argmax(tf.gather(self.merge, numbers), axis=1), probs)
+
+    def augmented(
+        self, clips: tf.Tensor, numbers: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What a step makes of a batch: waveforms, targets and the seed of all that is drawn."""
+        config = self.config
+        seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
+        waveforms = augment.waveforms(
+            tf.cast(clips, tf.float32) / 32768.0, numbers == self.silence, self.bank,
+            config.augment, sample_rate=config.data.sample_rate, seed=seed,
+        )  # fmt: skip
+        targets = self._smooth(tf.one_hot(numbers, self.merge.shape[0]))
+        return *augment.mix(waveforms, targets, config.augment, seed=seed), seed
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""

@@ -88,6 +88,11 @@ def confusion(
         matrix: Counts [classes, classes], row the truth, column what was heard.
         labels: Class names.
     """
+    save(confusion_figure(matrix, labels), path)
+
+
+def confusion_figure(matrix: Sequence[Sequence[int]] | np.ndarray, labels: Sequence[str]) -> Any:
+    """As `confusion`, the figure itself."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(4.0, 0.55 * len(labels) + 1.8)
@@ -103,7 +108,7 @@ def confusion(
     axes.set_ylabel("said")
     right = np.trace(counts) / max(1, counts.sum())
     axes.set_title(f"{100 * right:.1f} % of {counts.sum()} right", fontsize=11)
-    save(figure, path)
+    return figure
 
 
 def _spectrogram(figure: Any, axis: Any, waveform: np.ndarray, sample_rate: int) -> None:

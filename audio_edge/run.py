@@ -167,8 +167,11 @@ def _without_places(config: Config) -> dict[str, Any]:
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Keys that differ, as "section.key old -> new"; places and display names do not count."""
-    ignored = {"run": ("name", "dir"), "data": ("root", "cache", "decode_timeout_s", "licence")}
+    """Keys that differ, as "section.key old -> new"; places and what is only shown do not count."""
+    ignored = {
+        "run": ("name", "dir", "tensorboard"),
+        "data": ("root", "cache", "decode_timeout_s", "licence"),
+    }
     before = {name: keys if isinstance(keys, dict) else {} for name, keys in old.items()}
     return [
         f"{section}.{key} {before.get(section, {}).get(key)!r} -> {value!r}"

@@ -18,15 +18,22 @@ _SETTLED = (("logmel",), ("pcen",), ("waveform",))  # a classifier takes them as
 
 @dataclass(frozen=True)
 class RunConfig(Section):
-    """Where a run lives and its seed. `dir` defaults to runs/<name>."""
+    """Where a run lives and its seed. `dir` defaults to runs/<name>.
+
+    `tensorboard`: "scalars" draws the curves of every stage for TensorBoard; "full" adds, about ten
+    times a stage, clips as training hears and sees them, confusions and histograms of the weights.
+    """
 
     name: str = "run"
     dir: str = ""
     seed: int = 0
+    tensorboard: str = "scalars"
 
     def __post_init__(self) -> None:
         self.require(bool(self.name) and "/" not in self.name, "name must be a plain word")
         self.require(0 <= self.seed < 2**31, "seed must be in [0, 2^31)")
+        known = self.tensorboard in ("scalars", "full")
+        self.require(known, "tensorboard must be 'scalars' or 'full'")
         if not self.dir:
             object.__setattr__(self, "dir", f"runs/{self.name}")
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from audio_edge import augment, files, frontends
+from audio_edge.board import Board
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets import pipeline
 from audio_edge.datasets.index import Index
@@ -140,13 +141,20 @@ def fit(
     saver = _Saver(folder, front, classifier, learner.optimizer, keeper)
     first = saver.restore()
     curves = run.dir / "tensorboard" / stage
-    board = keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0)
+    shown = [keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0)]
+    if config.run.tensorboard == "full":
+        shown.append(
+            Board(
+                curves / "detail", learner, material, epochs=epochs,
+                batch=lambda epoch: next(iter(_batches(material, config, epoch, epoch + 1, steps))),
+            )
+        )  # fmt: skip
     if first < epochs and not keeper.ended(first):
         learner.fit(
             _batches(material, config, first, epochs, steps),
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
             validation_data=_validation(material.val, config),
-            callbacks=[*callbacks, board, keeper, saver],
+            callbacks=[*callbacks, *shown, keeper, saver],
         )  # fmt: skip
     ran = len(saver.history)
     kept = keeper.keep(ran)

@@ -31,7 +31,7 @@ FLOORS = [
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
     {"learner"},
-    {"keeper"},
+    {"board", "keeper"},
     {"train"},
     # 3 products: + tfmot, the converter
     {"annotation"},
