@@ -38,9 +38,9 @@ class Board(keras.callbacks.Callback):
         super().__init__()
         self.learner, self.material, self.batch = learner, material, batch
         self.epoch, self.epochs, self.every = 0, epochs, math.ceil(epochs / TIMES)
-        self.labels = material.index.labels
+        self.labels, self.outputs = material.index.labels, material.index.outputs.names
         self.writer = tf.summary.create_file_writer(str(folder))
-        self._heard = tf.function(lambda clips: tf.argmax(learner(clips), axis=1))
+        self._heard = tf.function(lambda clips: tf.argmax(learner.probs(clips), axis=1))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Note the epoch, which Keras does not tell while it validates."""
@@ -76,14 +76,14 @@ class Board(keras.callbacks.Callback):
         _image("clips", canvas.pixels(figure))
 
     def _said(self, target: np.ndarray) -> str:
-        """The label of a clip, or the labels and shares of a mixed one."""
+        """What a clip is, or the words and shares of a mixed one."""
         shares = target - target.min()  # what label smoothing gives to all
         shares = shares / shares.sum()
-        parts = [(share, label) for share, label in zip(shares, self.labels, strict=True)]
+        parts = [(share, name) for share, name in zip(shares, self.outputs, strict=True)]
         audible = sorted((part for part in parts if part[0] > 0.01), reverse=True)
         if len(audible) == 1:
             return audible[0][1]
-        return " + ".join(f"{share:.2f} {label}" for share, label in audible)
+        return " + ".join(f"{share:.2f} {name}" for share, name in audible)
 
     def _confusion(self) -> np.ndarray:
         """Of the selection clips: counts [said, heard]."""

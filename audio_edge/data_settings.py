@@ -21,10 +21,10 @@ class DataConfig(Section):
     0 takes every clip there is); the `unknown_apart` most frequent unknown words are learnt as
     classes of their own, whose probabilities add up to that of "unknown"; `balance` draws as many
     clips of each word. `test_set` names the official Speech Commands split that judges;
-    "validation" takes the selection speakers out of training. Of ESC-50 and UrbanSound8K the official `fold` judges and `val_share` of the other
-    folds selects; `esc10` leaves only the ten classes of ESC-10. Files longer than `clip_s` give
-    their loudest window, shorter ones get zeros on both sides. More than `max_bad_share` bad files
-    is an error.
+    "validation" takes the selection speakers out of training. Of ESC-50 and UrbanSound8K the
+    official `fold` judges and `val_share` of the other folds selects; `esc10` leaves only the ten
+    classes of ESC-10. Files longer than `clip_s` give their loudest window, shorter ones get zeros
+    on both sides. More than `max_bad_share` bad files is an error.
     """
 
     kind: str = "folder"

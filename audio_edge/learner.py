@@ -76,6 +76,10 @@ class Learner(keras.Model):
         features = self.frontend(tf.cast(clips, tf.float32) / 32768.0)
         return self.classifier(features, training=training)
 
+    def probs(self, clips: tf.Tensor) -> tf.Tensor:
+        """Int16 [batch, clip_samples] -> probabilities of the labels [batch, labels]."""
+        return tf.matmul(tf.nn.softmax(tf.cast(self(clips), tf.float32)), self.merge)
+
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
         clips, numbers, step = data
@@ -108,9 +112,10 @@ class Learner(keras.Model):
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""
         clips, labels = data
-        probs = tf.matmul(tf.nn.softmax(tf.cast(self(clips), tf.float32)), self.merge)
+        scores = tf.nn.log_softmax(tf.cast(self(clips), tf.float32))[:, :, None]
+        logits = tf.reduce_logsumexp(tf.where(self.merge > 0, scores, scores.dtype.min), axis=1)
         targets = self._smooth(tf.one_hot(labels, self.merge.shape[1]))
-        return self._update(self._loss(targets, tf.math.log(probs + 1e-9)), labels, probs)
+        return self._update(self._loss(targets, logits), labels, tf.nn.softmax(logits))
 
     def _smooth(self, targets: tf.Tensor) -> tf.Tensor:
         smoothing = self.config.train.label_smoothing
