@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from audio_edge import annotation, frontends, train
+from audio_edge import annotation, classifiers, frontends, train
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.learner import Material
@@ -79,27 +79,15 @@ def quantize_aware(
 
 
 def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
-    """The trained classifier of a stage.
+    """The trained classifier of any stage.
 
     Maps features [batch, frames, bands, 1] to logits [batch, outputs].
     """
-    config, n_outputs = run.config, len(run.require(stage)["output_labels"])
-    model = train.build_classifier(config, n_outputs, dropout=dropout and stage == "float")
-    if stage == "qat":
-        model = saved = quantized(config, model)
-    else:
-        saved = train.build_classifier(config, n_outputs)
-    source = run.stage(stage) / "weights.h5"
-    try:
-        saved.load_weights(source)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{source}: cannot be loaded ({str(error).splitlines()[0]}); "
-            f"delete {run.stage(stage) / 'stage.json'} and run again"
-        ) from error
-    if saved is not model:
-        for layer in (layer for layer in model.layers if layer.weights and layer.name != "dropout"):
-            layer.set_weights(saved.get_layer(layer.name).get_weights())
+    if stage != "qat":
+        return classifiers.load(run, stage, dropout=dropout)
+    n_outputs = len(run.require(stage)["output_labels"])
+    model = quantized(run.config, classifiers.build(run.config, n_outputs, dropout=False))
+    classifiers.read_weights(run, stage, model)
     return model
 
 

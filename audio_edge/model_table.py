@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import compress, export, files, frontends, measure, train
+from audio_edge import classifiers, compress, export, files, frontends, measure
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.models import MODELS
@@ -136,7 +136,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 def _row(config: Config, n_classes: int, path: Path, accuracy: float | None) -> dict[str, Any]:
     keras.backend.clear_session()
-    classifier = train.build_classifier(config, n_classes, dropout=False)
+    classifier = classifiers.build(config, n_classes, dropout=False)
     return {
         "model": config.model.name, "width": config.model.width, "depth": config.model.depth,
         "params": int(classifier.count_params()), "macs": macs(classifier),
@@ -175,7 +175,7 @@ def _untrained(folder: Path, name: str, width: int, depth: int) -> tuple[dict[st
     )
     run = Run.create(config)
     run.save()
-    classifier = compress.quantized(config, train.build_classifier(config, CLASSES, dropout=False))
+    classifier = compress.quantized(config, classifiers.build(config, CLASSES, dropout=False))
     low, high = frontends.limits(config)
     noise = np.random.default_rng(0).uniform(low, high, (8, *classifier.input_shape[1:]))
     classifier(tf.constant(noise, tf.float32), training=True)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, files, frontends
+from audio_edge import augment, classifiers, files, frontends
 from audio_edge.board import Board
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets import pipeline
@@ -27,7 +27,6 @@ from audio_edge.errors import UserError, first_line
 from audio_edge.frontend import Frontend
 from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
-from audio_edge.models import MODELS
 from audio_edge.run import TRAINED, Run
 
 
@@ -53,26 +52,6 @@ def setup(config: Config, *, mixed_precision: bool = False) -> None:
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
 
 
-def build_classifier(config: Config, n_outputs: int, *, dropout: bool = True) -> keras.Model:
-    """The classifier of `[model]`: [batch, frames, bands, 1] -> logits [batch, n_outputs]."""
-    model = config.model
-    if model.name not in MODELS:
-        raise UserError(f"[model] unknown name '{model.name}'; known: {', '.join(MODELS)}")
-    frames = config.frontend.frames(config.data.clip_samples)
-    bands = frontends.build(config).width
-    try:
-        return MODELS[model.name](
-            (frames, bands, 1), n_outputs, width=model.width, depth=model.depth,
-            padding=model.padding, seed=config.run.seed, dropout=model.dropout if dropout else 0.0,
-        )  # fmt: skip
-    except ValueError as error:
-        raise UserError(
-            f"[model] {model.name} of depth {model.depth} does not fit features of shape "
-            f"{(frames, bands)} ({str(error).splitlines()[0]}); "
-            "lower model.depth or raise data.clip_s"
-        ) from error
-
-
 def train(
     run: Run, material: Material, *, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> dict[str, Any]:
@@ -85,7 +64,7 @@ def train(
     """
     settings = run.config.train
     setup(run.config, mixed_precision=settings.mixed_precision)
-    classifier = build_classifier(run.config, len(material.index.outputs.names))
+    classifier = classifiers.build(run.config, len(material.index.outputs.names))
     front = frontends.build(run.config)
     frontends.fit(front, material.train.waveforms)
     return fit(

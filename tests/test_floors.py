@@ -30,6 +30,7 @@ FLOORS = [
     {"acoustics"},
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
+    {"classifiers"},
     {"learner"},
     {"board", "keeper"},
     {"train"},

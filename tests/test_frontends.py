@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audio_edge import compress, frontends, train
+from audio_edge import classifiers, compress, frontends, train
 from audio_edge.config import Config, FrontendConfig, load_config
 from audio_edge.datasets import pipeline
 from audio_edge.errors import UserError
@@ -115,7 +115,7 @@ def test_training_with_either_form_learns_the_same(folder):
     for form in ("rfft", "factored"):
         run, material = run_and_material(folder, form, **{"train.epochs": 3})
         train.setup(run.config)
-        classifier = train.build_classifier(run.config, len(material.index.labels))
+        classifier = classifiers.build(run.config, len(material.index.labels))
         front = frontends.build(run.config, dft=form)
         record = train.fit(run, "float", front, classifier, material, epochs=3, learning_rate=1e-2)
         losses.append(record["loss"])

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import train
+from audio_edge import classifiers
 from audio_edge.config import Config, from_dict
 from audio_edge.errors import UserError
 from audio_edge.models import MODELS
@@ -231,8 +231,8 @@ def config(**sections) -> Config:
     return from_dict({**sections, "model": {**small, **sections.get("model", {})}})
 
 
-def test_build_classifier_takes_shape_and_settings_from_the_config():
-    built = train.build_classifier(
+def test_build_takes_shape_and_settings_from_the_config():
+    built = classifiers.build(
         config(data={"clip_s": 0.5}, frontend={"n_mels": 12}, run={"seed": 4}), 5
     )
     assert built.input_shape == (None, 1 + (8000 - 480) // 160, 12, 1)
@@ -245,17 +245,17 @@ def test_build_classifier_takes_shape_and_settings_from_the_config():
 def test_a_clip_too_short_for_the_model_is_one_sentence():
     short = config(data={"clip_s": 0.1}, model={"depth": 4})
     with pytest.raises(UserError, match="ds_cnn of depth 4 .*lower model.depth or raise"):
-        train.build_classifier(short, 3)
+        classifiers.build(short, 3)
 
 
 def test_the_shortest_clip_that_fits_is_accepted():
     # depth 2 hears 32 frames: 480 + 31 * 160 samples
     samples = 480 + 31 * 160
-    assert train.build_classifier(config(data={"clip_s": samples / 16000}), 3)
+    assert classifiers.build(config(data={"clip_s": samples / 16000}), 3)
     with pytest.raises(UserError, match="does not fit"):
-        train.build_classifier(config(data={"clip_s": (samples - 1) / 16000}), 3)
+        classifiers.build(config(data={"clip_s": (samples - 1) / 16000}), 3)
 
 
 def test_an_unknown_model_is_named():
     with pytest.raises(UserError, match="unknown name 'ds_ccn'; known: ds_cnn, bc_resnet"):
-        train.build_classifier(config(model={"name": "ds_ccn"}), 3)
+        classifiers.build(config(model={"name": "ds_ccn"}), 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from audio_edge import compress, export, files, frontends, train
+from audio_edge import classifiers, compress, export, files, frontends, train
 from audio_edge.config import load_config
 from audio_edge.datasets import pipeline
 from audio_edge.run import Run
@@ -34,7 +34,7 @@ def trained(folder, name, callbacks=(), **keys):
 
 def test_mean_of_the_weights_is_between_start_and_end(folder):
     plain, _, run = trained(folder, "plain")
-    start = train.build_classifier(run.config, 5).get_weights()
+    start = classifiers.build(run.config, 5).get_weights()
     kept, record, run = trained(folder, "mean", **{"train.ema": 0.9})
     moved, off = np.abs(plain[0] - start[0]).sum(), np.abs(plain[0] - kept[0]).sum()  # the stem
     assert 0.01 * moved < off < moved

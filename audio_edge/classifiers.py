@@ -1,0 +1,59 @@
+"""The classifier of a run: built from its settings, or loaded from a stage."""
+
+from __future__ import annotations
+
+import tf_keras as keras
+
+from audio_edge import frontends
+from audio_edge.config import Config
+from audio_edge.errors import UserError
+from audio_edge.models import MODELS
+from audio_edge.run import Run
+
+
+def build(config: Config, n_outputs: int, *, dropout: bool = True) -> keras.Model:
+    """The classifier of `[model]`: [batch, frames, bands, 1] -> logits [batch, n_outputs]."""
+    model = config.model
+    if model.name not in MODELS:
+        raise UserError(f"[model] unknown name '{model.name}'; known: {', '.join(MODELS)}")
+    frames = config.frontend.frames(config.data.clip_samples)
+    bands = frontends.build(config).width
+    try:
+        return MODELS[model.name](
+            (frames, bands, 1), n_outputs, width=model.width, depth=model.depth,
+            padding=model.padding, seed=config.run.seed, dropout=model.dropout if dropout else 0.0,
+        )  # fmt: skip
+    except ValueError as error:
+        raise UserError(
+            f"[model] {model.name} of depth {model.depth} does not fit features of shape "
+            f"{(frames, bands)} ({str(error).splitlines()[0]}); "
+            "lower model.depth or raise data.clip_s"
+        ) from error
+
+
+def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
+    """The trained classifier of the stage "float" or "pruned".
+
+    Maps features [batch, frames, bands, 1] to logits [batch, outputs].
+    """
+    n_outputs = len(run.require(stage)["output_labels"])
+    saved = build(run.config, n_outputs)
+    read_weights(run, stage, saved)
+    if dropout and stage == "float":
+        return saved
+    model = build(run.config, n_outputs, dropout=False)
+    for layer in (layer for layer in model.layers if layer.weights):
+        layer.set_weights(saved.get_layer(layer.name).get_weights())
+    return model
+
+
+def read_weights(run: Run, stage: str, model: keras.Model) -> None:
+    """Fill a model, built as the stage was, with the stage's weights."""
+    source = run.stage(stage) / "weights.h5"
+    try:
+        model.load_weights(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{source}: cannot be loaded ({str(error).splitlines()[0]}); "
+            f"delete {run.stage(stage) / 'stage.json'} and run again"
+        ) from error
