@@ -21,6 +21,7 @@ from audio_edge.settings import (
     AugmentConfig,
     Config,
     DetectorConfig,
+    DistillConfig,
     FrontendConfig,
     ModelConfig,
     PruneConfig,
@@ -36,8 +37,8 @@ else:
 
 __all__ = [
     "FOLDS", "SILENCE", "UNKNOWN", "AugmentConfig", "Config", "DataConfig", "DetectorConfig",
-    "FrontendConfig", "ModelConfig", "PruneConfig", "QuantizeConfig", "RunConfig", "TrainConfig",
-    "from_dict", "load_config",
+    "DistillConfig", "FrontendConfig", "ModelConfig", "PruneConfig", "QuantizeConfig", "RunConfig",
+    "TrainConfig", "from_dict", "load_config",
 ]  # fmt: skip
 
 _SECTIONS = typing.get_type_hints(Config)  # name -> dataclass
@@ -61,9 +62,23 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         raise UserError(f"{path}: not valid TOML ({error}); correct it") from error
     for override in overrides:
         _apply(values, override)
+    _find_teachers(values, Path(path).parent)
     if os.environ.get("AUDIO_EDGE_DATA") and isinstance(values.get("data", {}), dict):
         values.setdefault("data", {}).setdefault("root", os.environ["AUDIO_EDGE_DATA"])
     return from_dict(values)
+
+
+def _find_teachers(values: dict[str, Any], folder: Path) -> None:
+    """Teachers given as configs may be named as they lie beside this one."""
+    section = values.get("distill")
+    teachers = section.get("teachers") if isinstance(section, dict) else None
+    if isinstance(section, dict) and isinstance(teachers, list):
+        section["teachers"] = [
+            str(folder / name)
+            if str(name).endswith(".toml") and not Path(name).exists() and (folder / name).exists()
+            else name
+            for name in teachers
+        ]
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:

@@ -18,6 +18,7 @@ from audio_edge.datasets.index import Index
 from audio_edge.datasets.pipeline import Split
 from audio_edge.frontend import Frontend
 from audio_edge.models.dropout import StatelessDropout
+from audio_edge.teachers import Teachers
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,11 @@ class Learner(keras.Model):
     """
 
     def __init__(
-        self, config: Config, frontend: Frontend, classifier: keras.Model, material: Material
-    ):
+        self, config: Config, frontend: Frontend, classifier: keras.Model, material: Material,
+        teachers: Teachers | None = None,
+    ):  # fmt: skip
         super().__init__(name="learner")
+        self.teachers = teachers
         self.config, self.frontend = config, frontend
         self.classifier, self.bank = classifier, material.bank
         labels, outputs = material.index.labels, material.index.outputs
@@ -86,12 +89,17 @@ class Learner(keras.Model):
         for counter in self.counters:
             counter.assign(step)
         waveforms, targets, seed = self.augmented(clips, numbers, step)
+        taught = self.teachers(waveforms) if self.teachers else None
         with tf.GradientTape() as tape:
             features = augment.spec_augment(
                 self.frontend(waveforms), self.config.augment, seed=seed
             )
             logits = tf.cast(self.classifier(features, training=True), tf.float32)
             loss = self._loss(targets, logits)
+            if taught is not None:
+                distill = self.config.distill
+                soft = self._loss(taught, logits / distill.temperature) * distill.temperature**2
+                loss = (1 - distill.share) * loss + distill.share * soft
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
         probs = tf.matmul(tf.nn.softmax(logits), self.merge)
         return self._update(loss, tf.argmax(tf.gather(self.merge, numbers), axis=1), probs)

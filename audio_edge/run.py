@@ -13,7 +13,7 @@ from typing import Any
 
 from audio_edge import config as config_module
 from audio_edge import files
-from audio_edge.config import Config
+from audio_edge.config import FOLDS, Config
 from audio_edge.errors import UserError
 
 STAGES = ("float", "pruned", "qat", "int8")
@@ -116,6 +116,36 @@ class Run:
             )
         return record is not None
 
+    def teachers(self) -> tuple[Run, ...]:
+        """The runs that `[distill]` names, finished or not, all of the same clips.
+
+        Raises:
+            UserError: One of them learns from other clips, or has teachers itself.
+        """
+        return tuple(run for name in self.config.distill.teachers for run in self._taught_by(name))
+
+    def _taught_by(self, name: str) -> list[Run]:
+        own = self.config
+        if not name.endswith(".toml"):
+            found = [Run.open(name)]
+        else:
+            base = config_module.load_config(name)
+            fold = f"fold{own.data.fold}/" if own.data.kind in FOLDS else ""
+            found = []
+            for seed in own.distill.teacher_seeds:
+                where = Path(base.run.dir) / f"{fold}seed{seed}"
+                place = dataclasses.replace(base.run, dir=str(where), seed=seed)
+                found.append(Run(where, dataclasses.replace(base, run=place, data=own.data)))
+        for run in found:
+            if run.config.distill.teachers:
+                raise UserError(f"[distill] {name} has teachers itself; give one that has none")
+            if _learnt_data(run.config) != _learnt_data(own):
+                raise UserError(
+                    f"[distill] {name} learns from other clips: its [data] differs; "
+                    "give a run of the same [data], or a config, which takes it over"
+                )
+        return found
+
     def fingerprint(self, name: str, data: str) -> str:
         """What a stage depends on: its sections of the config, the data, and the stage before it.
 
@@ -126,6 +156,9 @@ class Run:
         c = self.config
         if name == "float":
             sections: list[Any] = [_without_places(c), dataclasses.asdict(c.train), data]
+            if c.distill.teachers:
+                learnt_from = [teacher.fingerprint("float", data) for teacher in self.teachers()]
+                sections.append([c.distill.share, c.distill.temperature, learnt_from])
             return files.fingerprint(["float", c.run.seed, *sections])
         section = c.prune if name == "pruned" else c.quantize
         before = self.fingerprint(STAGES[STAGES.index(name) - 1], data)
@@ -157,13 +190,17 @@ def locate(path: str | os.PathLike[str]) -> tuple[Run, str] | None:
 
 def _without_places(config: Config) -> dict[str, Any]:
     """The sections that training depends on, less where files lie and how decoding is done."""
-    data = dataclasses.asdict(config.data)
-    for key in ("root", "cache", "decode_timeout_s", "licence"):
-        del data[key]
-    sections = {"data": data}
+    sections = {"data": _learnt_data(config)}
     for name in ("frontend", "augment", "model"):
         sections[name] = dataclasses.asdict(getattr(config, name))
     return sections
+
+
+def _learnt_data(config: Config) -> dict[str, Any]:
+    data = dataclasses.asdict(config.data)
+    for key in ("root", "cache", "decode_timeout_s", "licence"):
+        del data[key]
+    return data
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

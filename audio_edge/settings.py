@@ -133,6 +133,29 @@ class TrainConfig(Section):
 
 
 @dataclass(frozen=True)
+class DistillConfig(Section):
+    """Learning from larger networks, as Hinton et al. (2015) do: every stage takes part.
+
+    `teachers` are finished runs, or configs (`.toml`, looked for beside this one too): of a config,
+    the float stage is trained first, once for each of `teacher_seeds`, in its own run.dir, from the
+    same recordings. Their mean probabilities of each augmented clip, at `temperature`, have
+    `share` of the loss.
+    """
+
+    teachers: tuple[str, ...] = ()
+    teacher_seeds: tuple[int, ...] = (0,)
+    share: float = 0.8
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        self.require(0 < self.share <= 1, "share must be in (0, 1]")
+        self.require(self.temperature >= 1, "temperature must be at least 1")
+        seeds = self.teacher_seeds
+        distinct = len(set(seeds)) == len(seeds) >= 1 and min(seeds) >= 0
+        self.require(distinct, "teacher_seeds must be one or more distinct seeds")
+
+
+@dataclass(frozen=True)
 class PruneConfig(Section):
     """Magnitude pruning of the convolution kernels to `sparsity`, ramped over half of `epochs`.
 
@@ -191,6 +214,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     prune: PruneConfig = field(default_factory=PruneConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)

@@ -28,6 +28,7 @@ from audio_edge.frontend import Frontend
 from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.run import TRAINED, Run
+from audio_edge.teachers import Teachers
 
 
 def load_material(
@@ -100,7 +101,9 @@ def fit(
     folder, config = run.stage(stage), run.config
     fingerprint = run.fingerprint(stage, material.index.fingerprint())
     steps = steps_per_epoch(material, config)
-    learner = Learner(config, front, classifier, material)
+    runs, outputs = run.teachers(), material.index.outputs.names
+    teachers = Teachers(runs, outputs, config.distill.temperature) if runs else None
+    learner = Learner(config, front, classifier, material, teachers)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
     ema = config.train.ema if stage == "float" else 0.0  # a mean over changing masks has no zeros
     patience = config.train.patience if stage == "float" else 0  # the others end with a schedule

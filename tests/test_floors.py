@@ -31,6 +31,7 @@ FLOORS = [
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
     {"classifiers"},
+    {"teachers"},
     {"learner"},
     {"board", "keeper"},
     {"train"},

@@ -102,8 +102,19 @@ class Session:
         makers: dict[str, Callable[..., Any]] = {
             "float": train.train, "pruned": compress.prune, "qat": compress.quantize_aware,
         }  # fmt: skip
+        for teacher in self.run.teachers():
+            self._teach(teacher)
         makers[stage](self.run, self.material, callbacks=[_epoch_bar(stage)])
         return True
+
+    def _teach(self, teacher: Run) -> None:
+        """Train a teacher's float stage, from the clips of its pupil, unless it is up to date."""
+        from audio_edge import train
+
+        if not teacher.up_to_date("float", self.data):
+            with _locked(teacher):
+                train.train(teacher, self.material, callbacks=[_epoch_bar(str(teacher.dir))])
+            report(teacher, "float", True)
 
     def require(self, stage: str) -> None:
         """Stop with a clear message unless an earlier stage is finished and up to date."""

@@ -1,0 +1,44 @@
+"""Distillation: what trained networks make of the clips that a smaller one learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from audio_edge import classifiers, frontends
+from audio_edge.errors import UserError
+from audio_edge.run import Run
+
+
+class Teachers:
+    """Several trained networks, asked for the mean of their probabilities.
+
+    Each has a front end of its own and hears the clips as they are augmented, not hidden in part.
+
+    Args:
+        runs: With a finished float stage.
+        outputs: Names of what the pupil tells apart; theirs must be the same.
+        temperature: Divides the logits.
+    """
+
+    def __init__(self, runs: Sequence[Run], outputs: Sequence[str], temperature: float):
+        self.temperature = temperature
+        self._networks = []
+        for run in runs:
+            if run.require("float").get("outputs") != list(outputs):
+                raise UserError(
+                    f"{run.stage('float')}: tells other words apart than its pupil; "
+                    "train it anew with --force"
+                )
+            network = classifiers.load(run, "float")
+            network.trainable = False
+            self._networks.append((frontends.load(run), network))
+
+    def __call__(self, waveforms: tf.Tensor) -> tf.Tensor:
+        """float32 [batch, clip_samples] -> probabilities [batch, outputs]."""
+        probs = [
+            tf.nn.softmax(tf.cast(network(front(waveforms)), tf.float32) / self.temperature)
+            for front, network in self._networks
+        ]
+        return tf.add_n(probs) / len(probs)
