@@ -136,8 +136,12 @@ def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
     shape = [config.frontend.frames(config.data.clip_samples), frontends.build(config).width]
     versions = {name: importlib.metadata.version(name) for name in _VERSIONS if _installed(name)}
     settings = config.to_dict()
-    for section, key in (("run", "dir"), ("data", "root"), ("data", "cache")):
-        del settings[section][key]  # places of the training machine mean nothing elsewhere
+    # places of the training machine mean nothing elsewhere
+    places = {"run": ["dir"], "data": ["root", "cache"], "model": ["weights"]}
+    for section, keys in places.items():
+        for key in keys:
+            del settings[section][key]
+    begun = (run.record("float") or {}).get("initial_weights")
     return Card(
         labels=tuple(record["labels"]),
         sample_rate=config.data.sample_rate,
@@ -151,8 +155,9 @@ def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
             "config": settings,
             "stage_fingerprint": record["fingerprint"],
             "versions": versions,
+            **({"initial_weights": begun} if begun else {}),
         },
-        licences=(config.data.licence,) if config.data.licence else (),
+        licences=tuple(filter(None, (config.data.licence, config.model.weights_licence))),
     )
 
 

@@ -193,6 +193,8 @@ def _without_places(config: Config) -> dict[str, Any]:
     sections = {"data": _learnt_data(config)}
     for name in ("frontend", "augment", "model"):
         sections[name] = dataclasses.asdict(getattr(config, name))
+    sections["model"]["weights"] = Path(config.model.weights).name
+    del sections["model"]["weights_licence"]
     return sections
 
 
@@ -208,6 +210,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ignored = {
         "run": ("name", "dir", "tensorboard"),
         "data": ("root", "cache", "decode_timeout_s", "licence"),
+        "model": ("weights", "weights_licence"),
     }
     before = {name: keys if isinstance(keys, dict) else {} for name, keys in old.items()}
     return [

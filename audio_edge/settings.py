@@ -85,16 +85,25 @@ class AugmentConfig(Section):
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
-    """The classifier: a name in `audio_edge.models.MODELS` with its width and depth."""
+    """The classifier: a name in `audio_edge.models.MODELS` with its width and depth.
+
+    It starts from the convolutions of the `.tflite` file `weights`, in order, as far as their
+    shapes agree; `frozen` ones stay as they are in the float stage. `weights_licence` says whose
+    they are, in the card.
+    """
 
     name: str = "ds_cnn"
     width: int = 64
     depth: int = 4
     dropout: float = 0.2
     padding: str = "causal"
+    weights: str = ""
+    weights_licence: str = ""
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         require = self.require
+        require(bool(self.weights) or not self.frozen, "frozen = true needs weights")
         require(self.width >= 1 and self.depth >= 1, "width and depth must be at least 1")
         require(0 <= self.dropout < 1, "dropout must be in [0, 1)")
         known = self.padding in ("valid", "causal")

@@ -36,6 +36,24 @@ class Tensor:
     buffer: int
     data: np.ndarray | None
     zero_point: int
+    scales: tuple[float, ...] = ()
+    axis: int = 0
+
+    def values(self) -> np.ndarray:
+        """What a constant stands for, its scales applied: float32, of its shape.
+
+        Raises:
+            ValueError: It is computed, or of a type that NumPy cannot read.
+        """
+        dtype = {**STORED, "INT32": np.int32}.get(self.dtype)  # INT32: of biases
+        if self.data is None or dtype is None:
+            raise ValueError(f"{self.name}: no constant that can be read")
+        stored = self.data.view(dtype).reshape(self.shape).astype(np.float32)
+        if not self.scales:
+            return stored
+        along = [1] * len(self.shape)
+        along[self.axis] = len(self.scales)
+        return (stored - self.zero_point) * np.reshape(self.scales, along).astype(np.float32)
 
     @property
     def elements(self) -> int:
@@ -183,7 +201,10 @@ def _tensor(tensor: Any, buffers: list[Any], dtypes: dict[int, str]) -> Tensor:
         size = np.dtype(STORED[dtype]).itemsize
         if stored.size % size or stored.size > size * math.prod(shape):  # sparse ones hold fewer
             raise ValueError("a constant does not fit its shape")
-    return Tensor(_text(tensor.name), dtype, shape, tensor.buffer, stored, zero_point)
+    quantization = tensor.quantization
+    scales = () if quantization is None else tuple(map(float, _listed(quantization.scale)))
+    axis = quantization.quantizedDimension if len(scales) > 1 else 0
+    return Tensor(_text(tensor.name), dtype, shape, tensor.buffer, stored, zero_point, scales, axis)
 
 
 def _listed(values: Any) -> Iterable[Any]:

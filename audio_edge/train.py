@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, classifiers, files, frontends
+from audio_edge import augment, classifiers, files, frontends, pretrained
 from audio_edge.board import Board
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets import pipeline
@@ -29,6 +29,8 @@ from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.run import TRAINED, Run
 from audio_edge.teachers import Teachers
+
+_CALIBRATING = 64  # clips that the statistics of given weights are measured on
 
 
 def load_material(
@@ -68,11 +70,24 @@ def train(
     classifier = classifiers.build(run.config, len(material.index.outputs.names))
     front = frontends.build(run.config)
     frontends.fit(front, material.train.waveforms)
+    facts = _start(run.config, front, classifier, material) if run.config.model.weights else {}
     return fit(
         run, "float", front, classifier, material, epochs=settings.epochs,
         learning_rate=settings.learning_rate, warmup_epochs=settings.warmup_epochs,
-        callbacks=callbacks,
+        callbacks=callbacks, finish=lambda model: (model, facts),
     )  # fmt: skip
+
+
+def _start(
+    config: Config, front: Frontend, classifier: keras.Model, material: Material
+) -> dict[str, Any]:
+    """Give the classifier the weights that it starts from; returns where they are from."""
+    clips = material.train.waveforms
+    some = clips[:: max(1, len(clips) // _CALIBRATING)].astype(np.float32) / 32768.0
+    features = np.concatenate([front(some[n : n + 16]).numpy() for n in range(0, len(some), 16)])
+    path, frozen = config.model.weights, config.model.frozen
+    taken = pretrained.start(classifier, path, features, frozen=frozen)
+    return {"initial_weights": {**pretrained.origin(path), "convolutions": taken}}
 
 
 def fit(

@@ -31,7 +31,7 @@ FLOORS = [
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
     {"classifiers"},
-    {"teachers"},
+    {"teachers", "pretrained"},
     {"learner"},
     {"board", "keeper"},
     {"train"},

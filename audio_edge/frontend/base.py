@@ -92,8 +92,9 @@ class Analysis:
 
     @cached_property
     def mel_power(self) -> tf.Tensor:
-        """Power of each mel band: [batch, frames, n_mels]."""
-        return melbank.project(self._columns, self.analyzer.weights, self.analyzer.transform.block)
+        """Power, or magnitude if `exponent` is 1, of each mel band: [batch, frames, n_mels]."""
+        columns = tf.sqrt(self._columns) if self.config.exponent == 1 else self._columns
+        return melbank.project(columns, self.analyzer.weights, self.analyzer.transform.block)
 
 
 class Frontend(keras.layers.Layer):

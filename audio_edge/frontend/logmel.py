@@ -10,7 +10,7 @@ from audio_edge.frontend.base import Analysis, Frontend
 
 @keras.utils.register_keras_serializable(package="audio_edge")
 class LogMel(Frontend):
-    """Natural logarithm of mel power: ln(|rfft(frame * hann)|^2 @ mel + log_floor).
+    """Natural logarithm of mel power: ln(|rfft(frame * hann)|^exponent @ mel + log_floor).
 
     Equal to `audio_edge.mel.logmel` within float32. Nothing depends on the clip's or batch's
     maximum, so batches of any size, whole clips and streams agree. Silence gives ln(log_floor).

@@ -25,9 +25,12 @@ def features(waveform: np.ndarray, config: FrontendConfig, *, sample_rate: int) 
 
 
 def mel_power(waveform: np.ndarray, config: FrontendConfig, *, sample_rate: int) -> np.ndarray:
-    """Power of each mel band: float64 [frames, n_mels]. Arguments are those of `features`."""
+    """Power, or magnitude if `exponent` is 1, of each mel band: float64 [frames, n_mels].
+
+    Arguments are those of `features`.
+    """
     c = config
-    return power(waveform, c) @ mel.filterbank(
+    return power(waveform, c) ** (c.exponent / 2) @ mel.filterbank(
         sample_rate=sample_rate, n_fft=c.n_fft, n_mels=c.n_mels, fmin=c.fmin, fmax=c.fmax
     )
 
