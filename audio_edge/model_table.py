@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import classifiers, compress, export, files, frontends, measure
+from audio_edge import classifiers, files, measure, untrained
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.models import MODELS
@@ -160,32 +159,9 @@ def _of_run(folder: Path) -> tuple[dict[str, Any], Path]:
 
 
 def _untrained(folder: Path, name: str, width: int, depth: int) -> tuple[dict[str, Any], Path]:
-    """The row and the int8 file of a model as it is before training, from a run made for it.
-
-    The ranges of its activations are those that quantisation-aware training takes from one batch,
-    of noise over the range of the features.
-    """
+    """The row and the int8 file of a model as it is before training."""
     base = Config()
     model = dataclasses.replace(base.model, name=name, width=width, depth=depth, padding="causal")
-    config = dataclasses.replace(
-        base,
-        run=dataclasses.replace(base.run, name=name, dir=str(folder)),
-        model=model,
-        prune=dataclasses.replace(base.prune, sparsity=0.0),
-    )
-    run = Run.create(config)
-    run.save()
-    classifier = compress.quantized(config, classifiers.build(config, CLASSES, dropout=False))
-    low, high = frontends.limits(config)
-    noise = np.random.default_rng(0).uniform(low, high, (8, *classifier.input_shape[1:]))
-    classifier(tf.constant(noise, tf.float32), training=True)
-    record = {
-        "stage": "qat", "fingerprint": run.fingerprint("qat", ""),
-        "labels": [f"class_{number}" for number in range(CLASSES)],
-        "output_labels": list(range(CLASSES)),
-        "params": int(classifier.count_params()),
-    }  # fmt: skip
-    files.write_json(run.stage("qat") / "stage.json", record)
-    classifier.save_weights(run.stage("qat") / "weights.h5")
-    path = export.convert(run, "int8")
+    config = dataclasses.replace(base, run=dataclasses.replace(base.run, name=name), model=model)
+    path = untrained.convert(config, [f"class_{number}" for number in range(CLASSES)], folder)
     return _row(config, CLASSES, path, None), path

@@ -39,6 +39,7 @@ FLOORS = [
     {"annotation"},
     {"compress"},
     {"export"},
+    {"untrained"},
     {"model_table"},
     {"frontend_benchmark"},
     {"evaluation", "noisy"},
