@@ -1,4 +1,4 @@
-"""Configuration: TOML in, the frozen dataclasses of `settings` inside, resolved JSON out.
+"""Configuration: TOML in, the frozen dataclasses of `settings` inside, resolved JSON or TOML out.
 
 `--set section.key=value` beats the file, the file beats the environment (`AUDIO_EDGE_DATA` for
 `data.root`). Unknown keys are errors that name the nearest key.
@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
 import sys
@@ -38,7 +39,7 @@ else:
 __all__ = [
     "FOLDS", "SILENCE", "UNKNOWN", "AugmentConfig", "Config", "DataConfig", "DetectorConfig",
     "DistillConfig", "FrontendConfig", "ModelConfig", "PruneConfig", "QuantizeConfig", "RunConfig",
-    "TrainConfig", "from_dict", "load_config",
+    "TrainConfig", "from_dict", "load_config", "read_toml", "to_toml",
 ]  # fmt: skip
 
 _SECTIONS = typing.get_type_hints(Config)  # name -> dataclass
@@ -50,6 +51,21 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     Raises:
         UserError: The file is missing or malformed, a key is unknown, or a value breaks a rule.
     """
+    values = read_toml(path)
+    for override in overrides:
+        _apply(values, override)
+    _find_teachers(values, Path(path).parent)
+    if os.environ.get("AUDIO_EDGE_DATA") and isinstance(values.get("data", {}), dict):
+        values.setdefault("data", {}).setdefault("root", os.environ["AUDIO_EDGE_DATA"])
+    return from_dict(values)
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        UserError: The file is missing or malformed.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -57,15 +73,22 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         message = f"{path}: cannot be read ({reason}); give the path of a TOML config"
         raise UserError(message) from error
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise UserError(f"{path}: not valid TOML ({error}); correct it") from error
-    for override in overrides:
-        _apply(values, override)
-    _find_teachers(values, Path(path).parent)
-    if os.environ.get("AUDIO_EDGE_DATA") and isinstance(values.get("data", {}), dict):
-        values.setdefault("data", {}).setdefault("root", os.environ["AUDIO_EDGE_DATA"])
-    return from_dict(values)
+
+
+def to_toml(config: Config) -> str:
+    """Every key with its value, as a file that `load_config` reads back to the same config."""
+    lines = []
+    for section, keys in config.to_dict().items():
+        lines += [f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in keys.items()), ""]
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    """JSON but for the one control character that TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _find_teachers(values: dict[str, Any], folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_edge.config import Config, from_dict, load_config
+from audio_edge.config import Config, from_dict, load_config, to_toml
 from audio_edge.errors import UserError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "training" / "configs").glob("*.toml"))
@@ -101,3 +101,17 @@ def test_missing_file_is_named(tmp_path):
 def test_config_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().train.epochs = 3
+
+
+def test_toml_that_is_written_reads_back_as_the_same_config(tmp_path):
+    odd = 'ümlaut "quoted" \\ \x7f \t\n\x01 end'
+    given = {
+        "run": {"name": odd, "dir": "a b"},
+        "data": {"words": ["ja", odd], "silence": True, "licence": odd},
+        "augment": {"gain_db": [-3, 1e-7], "mix_share": 0.1 + 0.2},
+        "train": {"learning_rate": 1e-300, "weight_decay": 1e22},
+    }
+    config = from_dict(given)
+    path = tmp_path / "written.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert load_config(path) == config
