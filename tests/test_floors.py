@@ -43,7 +43,7 @@ FLOORS = [
     {"model_table"},
     {"frontend_benchmark"},
     {"evaluation", "noisy"},
-    {"parity", "report"},
+    {"parity", "report", "tuning"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]

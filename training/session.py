@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -51,7 +52,7 @@ def open_run(args: argparse.Namespace) -> Iterator[Session]:
     start_logging()
     config = load_config(args.config, args.set)
     run = Run.create(config, force=args.force)
-    with _locked(run):
+    with locked(run.dir):
         yield Session(run, force=args.force)
 
 
@@ -104,7 +105,7 @@ class Session:
         }  # fmt: skip
         for teacher in self.run.teachers():
             self._teach(teacher)
-        makers[stage](self.run, self.material, callbacks=[_epoch_bar(stage)])
+        makers[stage](self.run, self.material, callbacks=[epoch_bar(stage)])
         return True
 
     def _teach(self, teacher: Run) -> None:
@@ -112,8 +113,8 @@ class Session:
         from audio_edge import train
 
         if not teacher.up_to_date("float", self.data):
-            with _locked(teacher):
-                train.train(teacher, self.material, callbacks=[_epoch_bar(str(teacher.dir))])
+            with locked(teacher):
+                train.train(teacher, self.material, callbacks=[epoch_bar(str(teacher.dir))])
             report(teacher, "float", True)
 
     def require(self, stage: str) -> None:
@@ -165,7 +166,7 @@ def bar(what: str, unit: str, total: int | None = None) -> Iterator[Callable[[in
             shown[0].close()
 
 
-def _epoch_bar(stage: str) -> Any:
+def epoch_bar(stage: str) -> Any:
     """A Keras callback that shows epochs, loss and accuracy."""
     import tf_keras as keras
 
@@ -189,24 +190,25 @@ def _epoch_bar(stage: str) -> Any:
 
 
 @contextmanager
-def _locked(run: Run) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made."""
     try:
         import fcntl
     except ImportError:  # not on Windows
         yield
         return
     try:
-        run.dir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{run.dir}: cannot be made ({error.strerror}); give another run.dir"
+            f"{folder}: cannot be made ({error.strerror}); give another folder"
         ) from error
-    with (run.dir / ".lock").open("w") as handle:
+    with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(
-                f"{run.dir}: another process is working in this run; "
-                "wait for it or give another run.dir"
+                f"{folder}: another process is working in this run; "
+                "wait for it or give another folder"
             ) from error
         yield
