@@ -180,6 +180,8 @@ def test_time_of_a_trial_is_expected_from_those_before():
     assert search.expected_s(rows, 1.0) == 110
     assert search.expected_s(rows, 0.1) == pytest.approx(11)
     assert search.expected_s([*rows, timed(0.5, 60)], 0.25) == pytest.approx(35)
+    tiny = [timed(1.0, 20), timed(0.1, 50)]  # the config as given may be the smallest of all
+    assert search.expected_s(tiny, 0.3) == pytest.approx(50)
 
 
 class Judge:

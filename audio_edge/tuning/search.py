@@ -186,7 +186,8 @@ def expected_s(rows: list[dict[str, Any]], share: float) -> float:
     """What a trial with that share of the epochs will take, by those trained in one go so far.
 
     The mean of those with the same share; else by a straight line over the shares, which need not
-    go through zero, since building and converting takes its time; else in proportion.
+    go through zero, since building and converting takes its time, but no less than those with a
+    smaller share took; else in proportion.
     """
     seen = [row for row in rows if row["status"] == DONE and not row["resumed"]]
     alike = [row["seconds"] for row in seen if row["share"] == share]
@@ -196,7 +197,8 @@ def expected_s(rows: list[dict[str, Any]], share: float) -> float:
     if len(set(shares)) == 1:
         return float(np.mean(seconds)) * share / shares[0]
     slope, start = np.polyfit(shares, seconds, 1)
-    return max(0.0, float(start + slope * share))
+    smaller = [row["seconds"] for row in seen if row["share"] < share]
+    return max(float(start + slope * share), float(np.mean(smaller)) if smaller else 0.0)
 
 
 def _tried(
