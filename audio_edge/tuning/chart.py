@@ -92,6 +92,7 @@ def _annotate(axis: Any, best: list[dict[str, Any]]) -> None:
                 f"{row['name']}\n{100 * row['accuracy']:.1f} %",
                 (row["at"], 100 * row["interval"][1]), xytext=(0, 3), textcoords="offset points",
                 ha="center", va="bottom", fontsize=8, color=_FRONT,
+                bbox={"fc": "white", "ec": "none", "pad": 0.5},
             )  # fmt: skip
             last = row["at"]
 
