@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tf_keras as keras
@@ -63,7 +64,8 @@ def start(classifier: keras.Model, path: str, features: np.ndarray, *, frozen: b
     own = [n for n, layer in enumerate(layers) if type(layer) in _KINDS.values()]
     taken = 0
     for (kind, kernel, bias), position in zip(given, own, strict=False):
-        layer, norm = layers[position], layers[min(position + 1, len(layers) - 1)]
+        layer: Any = layers[position]
+        norm: Any = layers[min(position + 1, len(layers) - 1)]
         agree = type(layer) is kind and tuple(layer.weights[0].shape) == kernel.shape
         if not agree or not isinstance(norm, keras.layers.BatchNormalization):
             break
@@ -77,9 +79,9 @@ def start(classifier: keras.Model, path: str, features: np.ndarray, *, frozen: b
         layer.trainable = norm.trainable = not frozen
         taken += 1
     if not taken:
-        shapes = [list(kernel.shape) for _, kernel, _ in given[:1]] or ["none"]
+        first = "x".join(map(str, given[0][1].shape)) if given else "none"
         raise UserError(
-            f"{path}: its first convolution, {shapes[0]}, is not that of {classifier.name}; "
+            f"{path}: its first convolution, {first}, is not that of {classifier.name}; "
             "give another model.weights, model.name or model.width"
         )
     return taken

@@ -45,10 +45,11 @@ class Tensor:
         Raises:
             ValueError: It is computed, or of a type that NumPy cannot read.
         """
-        dtype = {**STORED, "INT32": np.int32}.get(self.dtype)  # INT32: of biases
+        types: dict[str, Any] = {**STORED, "INT32": np.int32}  # those of biases
+        dtype = types.get(self.dtype)
         if self.data is None or dtype is None:
             raise ValueError(f"{self.name}: no constant that can be read")
-        stored = self.data.view(dtype).reshape(self.shape).astype(np.float32)
+        stored: np.ndarray = self.data.view(dtype).reshape(self.shape).astype(np.float32)
         if not self.scales:
             return stored
         along = [1] * len(self.shape)

@@ -66,7 +66,7 @@ class Meter:
 
     def __init__(self, limit: Limit, material: Material, folder: Path):
         self._limit, self._folder = limit, folder
-        self._labels = material.index.labels
+        self._labels, self._outputs = material.index.labels, material.index.outputs.labels
         self._waveform = material.val.waveforms[:8].reshape(-1).astype(np.float32) / 32768.0
         self._known: dict[str, dict[str, Any]] = {}
 
@@ -81,7 +81,7 @@ class Meter:
         if key not in self._known:
             keras.backend.clear_session()
             with tempfile.TemporaryDirectory() as folder:
-                path = untrained.convert(config, self._labels, Path(folder))
+                path = untrained.convert(config, self._labels, Path(folder), outputs=self._outputs)
                 self._known[key] = {**sizes(path), **self._latency(path)}
         return self._known[key]
 
