@@ -13,7 +13,7 @@ from audio_edge.errors import UserError
 
 _KINDS = {"CONV_2D": keras.layers.Conv2D, "DEPTHWISE_CONV_2D": keras.layers.DepthwiseConv2D}
 _LEAST = 1e-3  # of the deviation of a channel, which may be dead
-Convolution = tuple[type, np.ndarray, np.ndarray]
+Convolution = tuple[Any, np.ndarray, np.ndarray]
 
 
 def convolutions(path: str) -> list[Convolution]:
