@@ -24,8 +24,10 @@ SIZES = {  # (width, depth); even, so that half of every kernel can be pruned
     "bc_resnet": (4, 1),
     "tc_resnet": (8, 1),
     "mobile_cnn": (8, 1),
+    "mobile_tcn": (12, 1),
     "crnn": (8, 1),
     "kwt": (8, 2),
+    "yamnet": (4, 3),
 }
 
 

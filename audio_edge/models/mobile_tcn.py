@@ -36,7 +36,7 @@ def mobile_tcn(
         width: Channels over time; the stages before have a third, a half and two thirds of it.
         depth: Blocks over time alone.
         dropout: Share dropped before the last layer, in training only.
-        padding: 'valid' or 'causal', in time; an output hears 29 + 16 * depth frames or so.
+        padding: 'valid' or 'causal', in time; an output hears 29 + 16 * depth frames.
         seed: Seeds the weights and the dropout.
 
     Returns:
