@@ -42,7 +42,7 @@ FLOORS = [
     {"untrained"},
     {"model_table"},
     {"frontend_benchmark"},
-    {"evaluation", "noisy"},
+    {"evaluation", "noisy", "background"},
     {"parity", "report", "tuning"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
