@@ -25,6 +25,9 @@ class DataConfig(Section):
     official `fold` judges and `val_share` of the other folds selects; `esc10` leaves only the ten
     classes of ESC-10. Files longer than `clip_s` give their loudest window, shorter ones get zeros
     on both sides. More than `max_bad_share` bad files is an error.
+
+    `noise` names folders, files or patterns such as "sounds/2-*" of further recordings without a
+    word: training alone hears them, as background and as silence, as often as other noise.
     """
 
     kind: str = "folder"
@@ -36,6 +39,7 @@ class DataConfig(Section):
     unknown_share: float = 0.0
     unknown_apart: int = 64
     balance: bool = False
+    noise: tuple[str, ...] = ()
     sample_rate: int = 16000
     clip_s: float = 1.0
     resample: bool = True

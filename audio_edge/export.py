@@ -137,7 +137,7 @@ def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
     versions = {name: importlib.metadata.version(name) for name in _VERSIONS if _installed(name)}
     settings = config.to_dict()
     # places of the training machine mean nothing elsewhere
-    places = {"run": ["dir"], "data": ["root", "cache"], "model": ["weights"]}
+    places = {"run": ["dir"], "data": ["root", "cache", "noise"], "model": ["weights"]}
     for section, keys in places.items():
         for key in keys:
             del settings[section][key]

@@ -200,7 +200,7 @@ def _without_places(config: Config) -> dict[str, Any]:
 
 def _learnt_data(config: Config) -> dict[str, Any]:
     data = dataclasses.asdict(config.data)
-    for key in ("root", "cache", "decode_timeout_s", "licence"):
+    for key in ("root", "cache", "noise", "decode_timeout_s", "licence"):
         del data[key]
     return data
 
@@ -209,7 +209,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Keys that differ, as "section.key old -> new"; places and what is only shown do not count."""
     ignored = {
         "run": ("name", "dir", "tensorboard"),
-        "data": ("root", "cache", "decode_timeout_s", "licence"),
+        "data": ("root", "cache", "noise", "decode_timeout_s", "licence"),
         "model": ("weights", "weights_licence"),
     }
     before = {name: keys if isinstance(keys, dict) else {} for name, keys in old.items()}

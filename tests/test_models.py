@@ -22,7 +22,7 @@ HEARS = {  # frames that one output of a 'valid' network hears, at depth 1, 2 an
     "bc_resnet": (63, 117, 171),
     "tc_resnet": (171, 395, 619),
     "mobile_cnn": (99, 251, 403),
-    "mobile_tcn": (45, 61, 77),
+    "mobile_tcn": (77, 109, 141),
     "crnn": (20, 24, 28),
     "kwt": (18, 18, 18),
     "yamnet": (7, 11, 19),

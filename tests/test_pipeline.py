@@ -181,6 +181,34 @@ def test_training_also_gets_made_up_noise_and_the_judging_splits_do_not(noisy):
         assert list(pipeline.noise_bank(*noisy, split)) == ["ramp.wav"]
 
 
+def test_further_sounds_are_half_of_what_training_draws_and_no_other_split_hears_them(tmp_path):
+    root = dataset(tmp_path / "data", noise=np.linspace(0, 0.25, 10 * RATE))
+    for number, level in enumerate((0.1, 0.5)):  # each comes at peak 1
+        write(tmp_path / "sounds" / f"{number}-rain.wav", np.full(3 * RATE, level))
+    write(tmp_path / "sounds" / "9-dog.wav", np.zeros(RATE))
+    pattern = str(tmp_path / "sounds" / "[01]-*")
+    config = settings(root, silence=True, noise=[pattern])
+    index = pipeline.index(config)
+    assert [path.name for path in index.sounds] == ["0-rain.wav", "1-rain.wav"]
+    bank = pipeline.noise_bank(config, index, "train")
+    sounds = [wave for name, wave in bank.items() if name.startswith("sounds_")]
+    assert len(sounds) == len(bank) / 2
+    np.testing.assert_allclose(np.concatenate(sounds), np.ones(6 * RATE), atol=1e-6)
+    for split in ("val", "test"):
+        assert list(pipeline.noise_bank(config, index, split)) == ["ramp.wav"]
+    plain = pipeline.index(settings(root, silence=True))
+    assert index.fingerprint() != plain.fingerprint()
+    assert index.clips == plain.clips
+    whole = pipeline.index(settings(root, silence=True, noise=[str(tmp_path / "sounds")]))
+    assert len(whole.sounds) == 3
+
+
+def test_noise_that_names_nothing_is_refused(tmp_path):
+    config = settings(dataset(tmp_path / "data"), noise=[str(tmp_path / "sounds")])
+    with pytest.raises(UserError, match=r"data\.noise: no recordings in .*sounds"):
+        pipeline.index(config)
+
+
 def test_without_recorded_noise_every_split_makes_up_its_own(tmp_path):
     config = settings(dataset(tmp_path / "data"), silence=True)
     index = pipeline.index(config)

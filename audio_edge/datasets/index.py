@@ -52,13 +52,18 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Index:
-    """All clips, the labels in the order of the model's outputs, and the recordings of noise."""
+    """All clips, the labels in the order of the model's outputs, and the recordings of noise.
+
+    noise: shared out among the splits; apart: unknown words that are learnt as outputs of their
+    own; sounds: further noise, of training alone.
+    """
 
     root: Path
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]
     noise: tuple[Path, ...]
     apart: int = 0
+    sounds: tuple[Path, ...] = ()
 
     @property
     def outputs(self) -> Outputs:
@@ -86,7 +91,8 @@ class Index:
             name = clip.path.relative_to(self.root).as_posix()
             rows.append((name, _size(clip.path), clip.label, clip.split))
         noise = [(path.name, _size(path)) for path in self.noise]
-        return files.fingerprint([list(self.labels), rows, noise])
+        sounds = [[(path.name, _size(path)) for path in self.sounds]] if self.sounds else []
+        return files.fingerprint([list(self.labels), rows, noise, *sounds])
 
 
 def folders(root: Path, key: str = "data.root") -> dict[str, list[Path]]:
@@ -111,6 +117,23 @@ def folders(root: Path, key: str = "data.root") -> dict[str, list[Path]]:
             "put one subfolder a label there"
         )
     return found
+
+
+def sounds(patterns: Iterable[str]) -> tuple[Path, ...]:
+    """The recordings that `data.noise` names, sorted.
+
+    Raises:
+        UserError: A folder, file or pattern gives none.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        place = Path(pattern)
+        paths = place.rglob("*") if place.is_dir() else place.parent.glob(place.name)
+        some = [path for path in paths if path.suffix.lower() in EXTENSIONS]
+        if not some:
+            raise UserError(f"data.noise: no recordings in {pattern}; correct or remove it")
+        found.update(some)
+    return tuple(sorted(found))
 
 
 def speaker(path: Path, label_folder: Path) -> str:

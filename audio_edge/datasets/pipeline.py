@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import tensorflow_io as tfio
 from audio_edge import audio
 from audio_edge.config import SILENCE, UNKNOWN, Config, DataConfig
 from audio_edge.datasets import decoder, esc50, folder, speech_commands, synthetic, urbansound8k
+from audio_edge.datasets import index as index_of
 from audio_edge.datasets import noise as made_up
 from audio_edge.datasets.index import SPLITS, Clip, Index
 from audio_edge.errors import UserError, first_line
@@ -45,6 +46,11 @@ def index(config: Config, *, progress: Callable[[int], Any] | None = None) -> In
         config: Settings.
         progress: Called with 1 after each clip that is spoken.
     """
+    found = _index(config, progress)
+    return replace(found, sounds=index_of.sounds(config.data.noise))
+
+
+def _index(config: Config, progress: Callable[[int], Any] | None) -> Index:
     data = config.data
     if data.kind == "synthetic":
         return synthetic.index(data, seed=config.run.seed, progress=progress)
@@ -180,7 +186,8 @@ def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray
 
     Of each recorded noise the first 70 % serve training, the next 10 % selection, the last 20 % the
     test. Training also gets made-up noises; where nothing is recorded, those serve all splits, with
-    other seeds.
+    other seeds. The further sounds of training come end to end, in as many pieces as there are
+    noises, so that half of what is drawn is of them.
     """
     data = config.data
     good, bad = decoder.decode(
@@ -199,7 +206,30 @@ def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray
     if split == "train" or not bank:
         seed = config.run.seed * len(SPLITS) + SPLITS.index(split)
         bank = {**made_up.noises(data.sample_rate, max(20.0, 4 * data.clip_s), seed), **bank}
+    if split == "train" and where.sounds:
+        bank |= _end_to_end(data, where.sounds, len(bank))
     return bank
+
+
+def _end_to_end(data: DataConfig, paths: tuple[Path, ...], pieces: int) -> dict[str, np.ndarray]:
+    """Recordings of any length, each with peak 1, laid end to end and cut into equal pieces."""
+    good, bad = decoder.decode(
+        list(paths), Path(data.cache), max_s=data.max_file_s, timeout_s=data.decode_timeout_s
+    )
+    for reason in bad.values():
+        _LOG.warning("left out: %s", reason)
+    parts = []
+    for decoded in good.values():
+        waveform, _ = audio.read(decoded.path, sample_rate=data.sample_rate, max_s=data.max_file_s)
+        parts.append(waveform / (np.abs(waveform).max() or 1.0))
+    whole = np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)
+    if len(whole) < data.clip_samples:
+        raise UserError(
+            f"data.noise: {len(whole) / data.sample_rate:.1f} s of sound that can be read, less "
+            f"than a clip of {data.clip_s:g} s; give more"
+        )
+    cut = np.array_split(whole, min(pieces, len(whole) // data.clip_samples))
+    return {f"sounds_{number}": piece for number, piece in enumerate(cut)}
 
 
 def silence_cuts(

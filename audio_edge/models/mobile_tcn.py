@@ -6,8 +6,9 @@ import tf_keras as keras
 
 from audio_edge.models.convolutions import Convolutions, channels
 
-STAGES, BLOCKS = (1 / 3, 1 / 2, 2 / 3), 2  # channels over width; blocks of each
-STEM, AROUND, ALONG = (5, 5), (3, 3), (9, 1)
+STAGES = ((1 / 4, 1), (1 / 2, 2), (3 / 4, 2))  # channels over width, blocks
+ENTERING = (((5, 5), (2, 2)), ((3, 3), (2, 2)), ((1, 3), (1, 2)))  # kernel and stride of each
+AROUND, ALONG = (3, 3), (9, 1)
 EXPANSION, HEAD_SHARE = 2, 2.0
 
 
@@ -23,8 +24,9 @@ def mobile_tcn(
 ) -> keras.Model:
     """Inverted residuals (Sandler et al. 2018) over patches, then over time (Choi et al. 2019).
 
-    Three stages look at patches of the features, at half the time resolution and at a half, a
-    quarter and an eighth of the bands: a voice that is higher than another meets the same kernels.
+    Three stages look at patches of the features, at a half, a quarter and an eighth of the bands
+    and at a half and then a quarter of the frames: a voice that is higher than another meets the
+    same kernels.
     A depthwise convolution over all bands that are left then makes a vector of each frame, and
     blocks with long kernels run over those, as in a temporal convolutional network.
 
@@ -33,10 +35,11 @@ def mobile_tcn(
     Args:
         input_shape: (frames, n_mels, 1).
         n_classes: Number of logits.
-        width: Channels over time; the stages before have a third, a half and two thirds of it.
+        width: Channels over time; the stages before have a quarter, half and three quarters.
         depth: Blocks over time alone.
         dropout: Share dropped before the last layer, in training only.
-        padding: 'valid' or 'causal', in time; an output hears 29 + 16 * depth frames.
+        padding: 'valid' or 'causal', in time; an output hears 45 + 32 * depth frames, so
+            that clips of one second at hops of 10 ms need 'causal' from depth 2 on.
         seed: Seeds the weights and the dropout.
 
     Returns:
@@ -51,11 +54,10 @@ def mobile_tcn(
         return keras.layers.Add(name=f"{name}_add")([y, make.beside(x, name, kernel[0] - 1)])
 
     inputs = keras.Input(input_shape, name="logmel")
-    x = make.full(inputs, "stem", channels(width, STAGES[0]), STEM, (2, 2))
-    for stage, share in enumerate(STAGES):
-        if stage:
-            x = make.full(x, f"stage{stage}", channels(width, share), (1, 3), (1, 2))
-        for block in range(BLOCKS):
+    x = inputs
+    for stage, ((share, blocks), (kernel, stride)) in enumerate(zip(STAGES, ENTERING, strict=True)):
+        x = make.full(x, f"stage{stage}", channels(width, share), kernel, stride)
+        for block in range(blocks):
             x = residual(x, f"stage{stage}_{block}", AROUND)
     x = make.depthwise(x, "band", (1, 1), all_bands=True, relu=False)
     x = make.full(x, "enter", width, relu=False)
