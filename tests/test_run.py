@@ -369,4 +369,4 @@ def test_two_processes_never_share_a_run(place):
             capture_output=True, text=True, cwd=ROOT, timeout=120, check=False,
         )  # fmt: skip
     assert done.returncode == 2
-    assert "another process is working in this run" in done.stderr
+    assert "another process is working there" in done.stderr

@@ -52,7 +52,7 @@ def open_run(args: argparse.Namespace) -> Iterator[Session]:
     start_logging()
     config = load_config(args.config, args.set)
     run = Run.create(config, force=args.force)
-    with locked(run.dir):
+    with locked(run.dir, "run.dir"):
         yield Session(run, force=args.force)
 
 
@@ -113,7 +113,7 @@ class Session:
         from audio_edge import train
 
         if not teacher.up_to_date("float", self.data):
-            with locked(teacher):
+            with locked(teacher.dir, "[distill] teachers"):
                 train.train(teacher, self.material, callbacks=[epoch_bar(str(teacher.dir))])
             report(teacher, "float", True)
 
@@ -190,8 +190,8 @@ def epoch_bar(stage: str) -> Any:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made."""
+def locked(folder: Path, key: str) -> Iterator[None]:
+    """Keep a folder to one process at a time; `key` says where its name was given."""
     try:
         import fcntl
     except ImportError:  # not on Windows
@@ -201,14 +201,13 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot be made ({error.strerror}); give another folder"
+            f"{folder}: cannot be made ({error.strerror}); give another {key}"
         ) from error
     with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(
-                f"{folder}: another process is working in this run; "
-                "wait for it or give another folder"
+                f"{folder}: another process is working there; wait for it or give another {key}"
             ) from error
         yield

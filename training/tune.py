@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def told(row: dict[str, Any]) -> None:
         print(results.told(row, limit.kind), flush=True)
 
-    with locked(where):
+    with locked(where, "--out"):
         session = Session(Run(where, config), force=args.force)
         plan.begin(session.data, force=args.force)
         material = session.material

@@ -23,7 +23,7 @@ import numpy as np
 from audio_edge import audio, files
 from audio_edge.errors import UserError
 
-_RECIPE = 1  # part of every cache name: raise it when the decoding changes
+_RECIPE = 2  # part of every cache name: raise it when the decoding changes
 
 
 class CacheError(UserError):
@@ -42,17 +42,19 @@ def decode(
     paths: Sequence[Path],
     cache: Path,
     *,
+    sample_rate: int | None = None,
     clip_s: float = 0.0,
     max_s: float = 600.0,
     timeout_s: float = 20.0,
     workers: int | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> tuple[dict[Path, Decoded], dict[Path, str]]:
-    """Decode recordings into `cache`, each at its own sample rate.
+    """Decode recordings into `cache`, as 16-bit mono.
 
     Args:
         paths: Recordings in any format.
         cache: Folder of the decoded files; what is there already is used again.
+        sample_rate: Hz to resample to; None keeps the rate of each file.
         clip_s: Keep only the loudest window of so many seconds; 0 keeps the whole recording.
         max_s: Longest recording accepted, in seconds.
         timeout_s: Seconds after which a worker is killed and its file counted as bad.
@@ -71,11 +73,13 @@ def decode(
     queue: SimpleQueue[Path] = SimpleQueue()
     for path in paths:
         queue.put(path)
-    settings = {"cache": str(cache), "clip_s": clip_s, "max_s": max_s}
+    settings = {
+        "cache": str(cache), "sample_rate": sample_rate, "clip_s": clip_s, "max_s": max_s,
+    }  # fmt: skip
     count = max(1, min(workers or os.cpu_count() or 1, len(paths)))
 
     def serve() -> None:
-        worker = _Worker(timeout_s)
+        worker = Worker(timeout_s)
         try:
             while True:
                 try:
@@ -107,7 +111,7 @@ def decode(
     return in_order, {path: bad[path] for path in paths if path in bad}
 
 
-class _Worker:
+class Worker:
     """One worker process, started on demand and again after each death."""
 
     def __init__(self, timeout_s: float):
@@ -115,6 +119,12 @@ class _Worker:
         self.process: subprocess.Popen[str] | None = None
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Have one file decoded: {"path", "cache", and the settings of `decode_one`}.
+
+        Returns:
+            "path" and "sample_rate" of what it was decoded to, or "error" with the reason, or
+            "cache_error".
+        """
         process = self.process or self._start()
         timer = threading.Timer(self.timeout_s, process.kill)
         timer.start()
@@ -144,13 +154,16 @@ class _Worker:
         return self.process
 
     def stop(self) -> None:
+        """End the process, if there is one."""
         if self.process:
             self.process.kill()
             self.process.communicate()
             self.process = None
 
 
-def decode_one(path: Path, cache: Path, *, clip_s: float, max_s: float) -> Decoded:
+def decode_one(
+    path: Path, cache: Path, *, clip_s: float, max_s: float, sample_rate: int | None = None
+) -> Decoded:
     """Validate and decode one recording into the cache; bad input is a `UserError`."""
     try:
         content = path.read_bytes()
@@ -160,12 +173,14 @@ def decode_one(path: Path, cache: Path, *, clip_s: float, max_s: float) -> Decod
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); remove it or mend its permissions"
         ) from error
-    key = files.fingerprint([_RECIPE, files.sha256(content), clip_s, max_s])
+    key = files.fingerprint([_RECIPE, files.sha256(content), sample_rate, clip_s, max_s])
     folder = cache / "decoded" / key[:2]
     hit = next(folder.glob(f"{key}.*.wav"), None)
     if hit:
         return Decoded(hit, int(hit.suffixes[-2][1:]))
-    waveform, rate = audio.read(path, sample_rate=None, max_s=max_s)
+    waveform, rate = audio.read(path, sample_rate=sample_rate, max_s=max_s)
+    # rounded first: shards hold it rounded, and must show the same loudest window
+    waveform = audio.to_int16(waveform) / np.float32(32768)
     if clip_s:
         waveform = loudest(waveform, round(clip_s * rate))
     target = folder / f"{key}.{rate}.wav"

@@ -6,14 +6,17 @@ Splits go by group (a speaker, or the recording that clips were cut from), never
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio_edge import files
 from audio_edge.audio import EXTENSIONS
 from audio_edge.config import SILENCE, UNKNOWN, DataConfig
+from audio_edge.datasets import manifest
+from audio_edge.datasets.manifest import Manifest
 from audio_edge.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -56,6 +59,7 @@ class Index:
 
     noise: shared out among the splits; apart: unknown words that are learnt as outputs of their
     own; sounds: further noise, of training alone.
+    Where the recordings were `prepared`, the paths are those of the tree that they came from.
     """
 
     root: Path
@@ -64,6 +68,7 @@ class Index:
     noise: tuple[Path, ...]
     apart: int = 0
     sounds: tuple[Path, ...] = ()
+    prepared: Manifest | None = None
 
     @property
     def outputs(self) -> Outputs:
@@ -89,28 +94,32 @@ class Index:
         rows = []
         for clip in self.clips:
             name = clip.path.relative_to(self.root).as_posix()
-            rows.append((name, _size(clip.path), clip.label, clip.split))
-        noise = [(path.name, _size(path)) for path in self.noise]
-        sounds = [[(path.name, _size(path)) for path in self.sounds]] if self.sounds else []
+            rows.append((name, self._size(clip.path), clip.label, clip.split))
+        noise = [(path.name, self._size(path)) for path in self.noise]
+        sounds = [[(path.name, size_bytes(path)) for path in self.sounds]] if self.sounds else []
         return files.fingerprint([list(self.labels), rows, noise, *sounds])
+
+    def _size(self, path: Path) -> int:
+        return self.prepared.records[path].size_bytes if self.prepared else size_bytes(path)
 
 
 def folders(root: Path, key: str = "data.root") -> dict[str, list[Path]]:
-    """The recordings in each subfolder of `root`, sorted, without hidden files and folders."""
+    """The recordings in each subfolder of `root`, sorted, without hidden files and folders.
+
+    Of a folder of shards, those of the tree that it was made from.
+    """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; set {key} to a folder with one subfolder a label")
-    found = {}
-    for folder in sorted(root.iterdir()):
-        if not folder.is_dir() or folder.name.startswith("."):
-            continue
-        recordings = [
-            path
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in EXTENSIONS
-            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        ]
-        if recordings:
-            found[folder.name] = recordings
+    found: dict[str, list[Path]] = defaultdict(list)
+    prepared = manifest.find(root)
+    if prepared:
+        for path, record in prepared.records.items():
+            found[record.label].append(path)
+    else:
+        for folder in sorted(root.iterdir()):
+            if folder.is_dir() and not folder.name.startswith("."):
+                found[folder.name] = [Path(name) for name in _recordings(os.fspath(folder))]
+    found = {name: recordings for name, recordings in found.items() if recordings}
     if not found:
         raise UserError(
             f"{root}: holds no subfolder with recordings ({', '.join(EXTENSIONS)}); "
@@ -134,6 +143,17 @@ def sounds(patterns: Iterable[str]) -> tuple[Path, ...]:
             raise UserError(f"data.noise: no recordings in {pattern}; correct or remove it")
         found.update(some)
     return tuple(sorted(found))
+
+
+def _recordings(folder: str) -> Iterator[str]:
+    """Paths below a folder, in the order of their parts; links to folders are not followed."""
+    with os.scandir(folder) as entries:
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in sorted(shown, key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _recordings(entry.path)
+        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+            yield entry.path
 
 
 def speaker(path: Path, label_folder: Path) -> str:
@@ -239,7 +259,7 @@ def _hash(text: str) -> str:
     return hashlib.sha1(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _size(path: Path) -> int:
+def size_bytes(path: Path) -> int:
     """Bytes of a file; -1 for a broken link, which decoding will name."""
     try:
         return path.stat().st_size

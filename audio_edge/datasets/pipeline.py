@@ -1,10 +1,14 @@
-"""From an index to arrays: tensorflow-io reads and resamples validated clips inside tf.data."""
+"""From an index to arrays: tensorflow-io reads validated clips inside tf.data.
+
+Clips of a folder of shards are read from those instead.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,19 @@ import tensorflow_io as tfio
 
 from audio_edge import audio
 from audio_edge.config import SILENCE, UNKNOWN, Config, DataConfig
-from audio_edge.datasets import decoder, esc50, folder, speech_commands, synthetic, urbansound8k
-from audio_edge.datasets import index as index_of
+from audio_edge.datasets import (
+    decoder,
+    esc50,
+    folder,
+    manifest,
+    shards,
+    speech_commands,
+    synthetic,
+    urbansound8k,
+)
 from audio_edge.datasets import noise as made_up
-from audio_edge.datasets.index import SPLITS, Clip, Index
+from audio_edge.datasets.index import SPLITS, Clip, Index, sounds
+from audio_edge.datasets.manifest import Manifest
 from audio_edge.errors import UserError, first_line
 
 _LOG = logging.getLogger("audio_edge")
@@ -47,7 +60,7 @@ def index(config: Config, *, progress: Callable[[int], Any] | None = None) -> In
         progress: Called with 1 after each clip that is spoken.
     """
     found = _index(config, progress)
-    return replace(found, sounds=index_of.sounds(config.data.noise))
+    return dataclasses.replace(found, sounds=sounds(config.data.noise))
 
 
 def _index(config: Config, progress: Callable[[int], Any] | None) -> Index:
@@ -60,9 +73,11 @@ def _index(config: Config, progress: Callable[[int], Any] | None) -> Index:
             "give --set data.root=FOLDER or AUDIO_EDGE_DATA in the environment"
         )
     if data.kind == "speech_commands":
-        return speech_commands.index(data)
-    others = {"folder": folder, "esc50": esc50, "urbansound8k": urbansound8k}
-    return others[data.kind].index(data, seed=config.run.seed)
+        found = speech_commands.index(data)
+    else:
+        others = {"folder": folder, "esc50": esc50, "urbansound8k": urbansound8k}
+        found = others[data.kind].index(data, seed=config.run.seed)
+    return dataclasses.replace(found, prepared=manifest.find(found.root))
 
 
 def load(
@@ -82,7 +97,7 @@ def load(
     if split not in SPLITS:
         raise UserError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}")
     clips = where.split(split)
-    waveforms, kept = _decode_clips(config.data, clips, progress)
+    waveforms, kept = _decode_clips(config.data, clips, progress, where.prepared)
     labels = np.array([where.labels.index(clip.label) for clip in kept], np.int64)
     names = tuple(clip.path.relative_to(where.root).as_posix() for clip in kept)
     if split != "train" and SILENCE in where.labels:
@@ -113,34 +128,34 @@ def load_folder(root: Path, data: DataConfig, clips: list[tuple[Path, int]]) -> 
 
 
 def _decode_clips(
-    data: DataConfig, clips: list[Clip], progress: Callable[[int], Any] | None
+    data: DataConfig,
+    clips: list[Clip],
+    progress: Callable[[int], Any] | None,
+    prepared: Manifest | None = None,
 ) -> tuple[np.ndarray, list[Clip]]:
+    paths = [clip.path for clip in clips]
+    if prepared:
+        there, bad = shards.choose(prepared, paths, data.sample_rate)
+        _leave_out(bad, len(clips), data)
+        kept = [clip for clip in clips if clip.path in there]
+        chosen = [clip.path for clip in kept]
+        return shards.clips(prepared, chosen, data.clip_samples, progress), kept
     good, bad = decoder.decode(
-        [clip.path for clip in clips], Path(data.cache), clip_s=data.clip_s, max_s=data.max_file_s,
-        timeout_s=data.decode_timeout_s, progress=progress,
+        paths, Path(data.cache), sample_rate=data.sample_rate if data.resample else None,
+        clip_s=data.clip_s, max_s=data.max_file_s, timeout_s=data.decode_timeout_s,
+        progress=progress,
     )  # fmt: skip
-    if not data.resample:
-        for path, decoded in list(good.items()):
-            if decoded.sample_rate != data.sample_rate:
-                bad[path] = (
-                    f"{path}: {decoded.sample_rate} Hz, and resampling is off; "
-                    f"set data.resample = true or convert it to {data.sample_rate} Hz"
-                )
-                del good[path]
-    for reason in bad.values():
-        _LOG.warning("left out: %s", reason)
-    if bad:
-        _LOG.warning("%d of %d files left out", len(bad), len(clips))
-    if len(bad) > data.max_bad_share * len(clips):
-        raise UserError(
-            f"{len(bad)} of {len(clips)} files are bad, more than "
-            f"data.max_bad_share = {data.max_bad_share:g}; the first: {next(iter(bad.values()))}"
-        )
+    for path, decoded in list(good.items()):
+        if decoded.sample_rate != data.sample_rate:
+            bad[path] = (
+                f"{path}: {decoded.sample_rate} Hz, and resampling is off; "
+                f"set data.resample = true or convert it to {data.sample_rate} Hz"
+            )
+            del good[path]
+    _leave_out(bad, len(clips), data)
     kept = [clip for clip in clips if clip.path in good]
-    paths = [str(good[clip.path].path) for clip in kept]
-    rates = [good[clip.path].sample_rate for clip in kept]
     try:
-        return _read(paths, rates, data), kept
+        return _read([str(good[clip.path].path) for clip in kept], data.clip_samples), kept
     except tf.errors.OpError as error:
         raise UserError(
             f"{data.cache}/decoded: a recording in the cache is damaged ({first_line(error)}); "
@@ -148,27 +163,33 @@ def _decode_clips(
         ) from error
 
 
-def _read(paths: list[str], rates: list[int], data: DataConfig) -> np.ndarray:
-    """Decode, resample and centre validated WAVs with tensorflow-io: int16 [n, clip_samples]."""
-    waveforms = np.zeros((len(paths), data.clip_samples), np.int16)
-    for rate in sorted(set(rates)):  # one graph a rate: most data sets have one
-        rows = np.flatnonzero(np.array(rates) == rate)
+def _leave_out(bad: dict[Path, str], total: int, data: DataConfig) -> None:
+    """Tell of the files that are bad; too many of them are an error."""
+    for reason in bad.values():
+        _LOG.warning("left out: %s", reason)
+    if bad:
+        _LOG.warning("%d of %d files left out", len(bad), total)
+    if len(bad) > data.max_bad_share * total:
+        raise UserError(
+            f"{len(bad)} of {total} files are bad, more than "
+            f"data.max_bad_share = {data.max_bad_share:g}; the first: {next(iter(bad.values()))}"
+        )
 
-        def clip(path: tf.Tensor, rate: int = rate) -> tf.Tensor:
-            samples = tfio.audio.decode_wav(tf.io.read_file(path), dtype=tf.int16)[:, 0]
-            if rate != data.sample_rate:
-                floats = tf.cast(samples, tf.float32) / 32768.0
-                floats = tfio.audio.resample(floats, rate, data.sample_rate)
-                steps = tf.clip_by_value(tf.round(floats * 32768.0), -32768.0, 32767.0)
-                samples = tf.cast(steps, tf.int16)
-            return _centre(samples, data.clip_samples)
 
-        dataset = tf.data.Dataset.from_tensor_slices([paths[row] for row in rows])
-        dataset = dataset.map(clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        start = 0
-        for batch in dataset.batch(256).prefetch(2).as_numpy_iterator():
-            waveforms[rows[start : start + len(batch)]] = batch
-            start += len(batch)
+def _read(paths: list[str], clip_samples: int) -> np.ndarray:
+    """Read and centre validated WAVs with tensorflow-io: int16 [n, clip_samples]."""
+    waveforms = np.zeros((len(paths), clip_samples), np.int16)
+
+    def clip(path: tf.Tensor) -> tf.Tensor:
+        samples = tfio.audio.decode_wav(tf.io.read_file(path), dtype=tf.int16)[:, 0]
+        return _centre(samples, clip_samples)
+
+    dataset = tf.data.Dataset.from_tensor_slices(np.array(paths, str))
+    dataset = dataset.map(clip, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    start = 0
+    for batch in dataset.batch(256).prefetch(2).as_numpy_iterator():
+        waveforms[start : start + len(batch)] = batch
+        start += len(batch)
     return waveforms
 
 
@@ -190,15 +211,9 @@ def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray
     noises, so that half of what is drawn is of them.
     """
     data = config.data
-    good, bad = decoder.decode(
-        list(where.noise), Path(data.cache), max_s=data.max_file_s, timeout_s=data.decode_timeout_s
-    )
-    for reason in bad.values():
-        _LOG.warning("left out: %s", reason)
     low, high = _NOISE_REGIONS[split]
     bank = {}
-    for path, decoded in good.items():
-        waveform, _ = audio.read(decoded.path, sample_rate=data.sample_rate, max_s=data.max_file_s)
+    for path, waveform in _recorded(data, where.noise, where.prepared).items():
         peak = np.abs(waveform).max()
         part = waveform[int(low * len(waveform)) : int(high * len(waveform))] / (peak or 1.0)
         if len(part) >= data.clip_samples:
@@ -213,15 +228,8 @@ def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray
 
 def _end_to_end(data: DataConfig, paths: tuple[Path, ...], pieces: int) -> dict[str, np.ndarray]:
     """Recordings of any length, each with peak 1, laid end to end and cut into equal pieces."""
-    good, bad = decoder.decode(
-        list(paths), Path(data.cache), max_s=data.max_file_s, timeout_s=data.decode_timeout_s
-    )
-    for reason in bad.values():
-        _LOG.warning("left out: %s", reason)
-    parts = []
-    for decoded in good.values():
-        waveform, _ = audio.read(decoded.path, sample_rate=data.sample_rate, max_s=data.max_file_s)
-        parts.append(waveform / (np.abs(waveform).max() or 1.0))
+    waveforms = _recorded(data, paths, None).values()
+    parts = [waveform / (np.abs(waveform).max(initial=0.0) or 1.0) for waveform in waveforms]
     whole = np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)
     if len(whole) < data.clip_samples:
         raise UserError(
@@ -230,6 +238,28 @@ def _end_to_end(data: DataConfig, paths: tuple[Path, ...], pieces: int) -> dict[
         )
     cut = np.array_split(whole, min(pieces, len(whole) // data.clip_samples))
     return {f"sounds_{number}": piece for number, piece in enumerate(cut)}
+
+
+def _recorded(
+    data: DataConfig, paths: Sequence[Path], prepared: Manifest | None
+) -> dict[Path, np.ndarray]:
+    """Recordings of noise, whole: float32 [samples] at data.sample_rate."""
+    if prepared:
+        there, bad = shards.choose(prepared, list(paths), data.sample_rate)
+        found = dict(shards.read(prepared, list(there)))
+        waveforms = {path: found[path] / np.float32(32768) for path in there}
+    else:
+        good, bad = decoder.decode(
+            list(paths), Path(data.cache), sample_rate=data.sample_rate, max_s=data.max_file_s,
+            timeout_s=data.decode_timeout_s,
+        )  # fmt: skip
+        waveforms = {
+            path: audio.read(decoded.path, sample_rate=None, max_s=data.max_file_s)[0]
+            for path, decoded in good.items()
+        }
+    for reason in bad.values():
+        _LOG.warning("left out: %s", reason)
+    return waveforms
 
 
 def silence_cuts(

@@ -17,10 +17,19 @@ def index(data: DataConfig, *, seed: int) -> Index:
     on both sides of a split. Published scores are the mean accuracy over the ten folds. A stage
     holds its clips in memory: the 8,732 slices of 4 s at 16 kHz take 1.1 GB.
     """
-    table = Path(data.root) / "metadata" / "UrbanSound8K.csv"
-    entries = []
-    for row in folds.read(table, "slice_file_name", "fsID", "fold", "class"):
+    return folds.index(table(data), data, entries(data), seed=seed)
+
+
+def table(data: DataConfig) -> Path:
+    """Where the table of the clips is."""
+    return Path(data.root) / "metadata" / "UrbanSound8K.csv"
+
+
+def entries(data: DataConfig) -> list[Entry]:
+    """The clips of the table."""
+    found = []
+    for row in folds.read(table(data), "slice_file_name", "fsID", "fold", "class"):
         fold = row.fold(data.kind)
         path = Path(data.root) / "audio" / f"fold{fold}" / row.file("slice_file_name")
-        entries.append(Entry(path, row.text("class"), fold, row.text("fsID")))
-    return folds.index(table, data, entries, seed=seed)
+        found.append(Entry(path, row.text("class"), fold, row.text("fsID")))
+    return found
