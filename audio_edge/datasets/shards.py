@@ -168,12 +168,11 @@ def _labelled(
 
 def _centred(records: tf.Tensor, length: int, *, even: bool) -> tf.Tensor:
     """Records of at most `length` samples, zeros on both sides: int16 [batch, length]."""
-    samples = tf.io.decode_raw(records, tf.int16, fixed_length=2 * length)  # zeros at the end
     if not even:
         before = (length - tf.strings.length(records) // 2) // 2
-        at = tf.range(length)[None, :] - before[:, None]
-        moved = tf.gather(samples, tf.maximum(at, 0), batch_dims=1)
-        samples = tf.where(at >= 0, moved, tf.zeros([], tf.int16))
+        zeros = tf.strings.substr(tf.constant([b"\0" * (2 * length)]), 0 * before, 2 * before)
+        records = tf.strings.join([zeros, records])
+    samples = tf.io.decode_raw(records, tf.int16, fixed_length=2 * length)  # zeros at the end
     return tf.ensure_shape(samples, [None, length])
 
 
