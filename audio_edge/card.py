@@ -48,6 +48,8 @@ class Card:
         params: Trained parameters of the classifier.
         provenance: Where it comes from, any JSON: config, versions, hashes of the data.
         licences: Licences of the data the model learnt from.
+        multi_label: The output is a sigmoid a class, and several may be heard at once; else it is a
+            softmax. Written only where true.
     """
 
     labels: tuple[str, ...]
@@ -60,6 +62,7 @@ class Card:
     params: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
     licences: tuple[str, ...] = ()
+    multi_label: bool = False
 
     def __post_init__(self) -> None:
         plain = all(
@@ -77,6 +80,7 @@ class Card:
             ("stage", self.stage in STAGES, f"must be one of {', '.join(STAGES)}"),
             ("params", _is_count(self.params), "must be a count >= 0"),
             ("provenance", isinstance(self.provenance, dict), "must be a JSON object"),
+            ("multi_label", isinstance(self.multi_label, bool), "must be true or false"),
             ("licences", all(isinstance(item, str) for item in self.licences), "must be text"),
         ]
         for key, ok, rule in rules:
@@ -91,6 +95,8 @@ class Card:
         """Return plain dicts and lists, ready for JSON."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         values.update(labels=list(self.labels), licences=list(self.licences))
+        if not self.multi_label:
+            del values["multi_label"]
         return {"format": _FORMAT, **values}
 
     @classmethod

@@ -8,7 +8,7 @@ from audio_edge.section import Section
 
 SILENCE, UNKNOWN = "silence", "unknown"
 FOLDS = {"esc50": 5, "urbansound8k": 10}  # official folds of the kinds that have them
-KINDS = ("folder", "speech_commands", "synthetic", *FOLDS)
+KINDS = ("folder", "speech_commands", "synthetic", "audioset", *FOLDS)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class DataConfig(Section):
     clips of each word. `test_set` names the official Speech Commands split that judges;
     "validation" takes the selection speakers out of training. Of ESC-50 and UrbanSound8K the
     official `fold` judges and `val_share` of the other folds selects; `esc10` leaves only the ten
-    classes of ESC-10. Files longer than `clip_s` give their loudest window, shorter ones get zeros
+    classes of ESC-10. Clips of AudioSet have several labels each: `words` are names or ids of its
+    classes, `unknown` keeps clips of none of them, without a label; with `ontology` a label counts
+    for its ancestors. Files longer than `clip_s` give their loudest window, shorter ones get zeros
     on both sides. More than `max_bad_share` bad files is an error.
 
     `noise` names folders, files or patterns such as "sounds/2-*" of further recordings without a
@@ -45,6 +47,7 @@ class DataConfig(Section):
     resample: bool = True
     test_set: str = "testing"
     esc10: bool = False
+    ontology: bool = False
     fold: int = 1
     val_share: float = 0.1
     test_share: float = 0.1
@@ -71,6 +74,9 @@ class DataConfig(Section):
         official = self.test_set in ("testing", "validation")
         require(official, "test_set must be 'testing' or 'validation'")
         require(self.kind == "esc50" or not self.esc10, "esc10 = true needs kind = 'esc50'")
+        require(self.multi_label or not self.ontology, "ontology = true needs kind = 'audioset'")
+        plain = not (self.multi_label and (self.silence or self.balance or self.unknown_share))
+        require(plain, "kind 'audioset' goes without silence, balance and unknown_share")
         folds = FOLDS.get(self.kind, 1)
         require(folds > 1 or self.fold == 1, f"fold needs kind {' or '.join(FOLDS)}")
         require(1 <= self.fold <= folds, f"fold must be 1 to {folds}")
@@ -87,6 +93,11 @@ class DataConfig(Section):
         for name in (SILENCE, UNKNOWN):
             rule = f"'{name}' is a class of its own: set {name} = true instead"
             require(name not in self.words, rule, words=self.words)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a clip may have several labels, or none."""
+        return self.kind == "audioset"
 
     @property
     def clip_samples(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_edge import export, files, metrics, paired
+from audio_edge import export, files, metrics, multilabel, paired
 from audio_edge.config import UNKNOWN, Config, DataConfig
 from audio_edge.datasets import index as index_module
 from audio_edge.datasets import pipeline
@@ -51,7 +51,12 @@ def scorer(
         return score, tuple(record["labels"]), run.config.data
     interpreter = Interpreter(target, runtime=runtime)
     rate = interpreter.sample_rate
-    data = DataConfig(sample_rate=rate, clip_s=interpreter.clip_samples / rate)
+    several = interpreter.card is not None and interpreter.card.multi_label
+    data = DataConfig(
+        kind="audioset" if several else "folder",
+        sample_rate=rate,
+        clip_s=interpreter.clip_samples / rate,
+    )
     return interpreter, interpreter.labels, data
 
 
@@ -122,14 +127,18 @@ def clips_of_folder(
 def evaluate(
     score: Scorer, labels: tuple[str, ...], clips: Split
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Judge a model on clips: (what `metrics.evaluate` gives, probs [n, classes])."""
+    """Judge a model on clips: (what `metrics.evaluate` gives, probs [n, classes]).
+
+    Of clips that may have several labels each, what `multilabel.evaluate` gives.
+    """
     if not len(clips.labels):
         raise UserError("no clip is left to judge by; give more recordings")
     probs = score(clips.waveforms)
     if not np.isfinite(probs).all():
         worst = clips.names[int(np.flatnonzero(~np.isfinite(probs).all(axis=1))[0])]
         raise UserError(f"{worst}: the model gives NaN or infinity; train or export it again")
-    return metrics.evaluate(clips.labels, probs, labels), probs
+    judge = metrics.evaluate if clips.labels.ndim == 1 else multilabel.evaluate
+    return judge(clips.labels, probs, labels), probs
 
 
 def against(
@@ -146,6 +155,8 @@ def against(
         probs: float [n, classes] of A.
         runtime: Of a file; a trained stage runs in TensorFlow.
     """
+    if clips.labels.ndim == 2:
+        raise UserError("--against compares models of one label a clip; leave it out")
     score, known, cut = scorer(path, runtime=None if Path(path).is_dir() else runtime)
     if sorted(known) != sorted(labels):
         raise UserError(
@@ -175,4 +186,5 @@ def write_csv(
         writer.writerow(["file", "label", "heard", *labels])
         for name, truth, row in zip(clips.names, clips.labels, probs, strict=True):
             heard, scores = labels[int(row.argmax())], [f"{value:.6f}" for value in row]
-            writer.writerow([name, labels[truth], heard, *scores])
+            said = [labels[n] for n in np.flatnonzero(truth)] if truth.ndim else [labels[truth]]
+            writer.writerow([name, " + ".join(said), heard, *scores])

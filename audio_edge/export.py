@@ -31,7 +31,7 @@ _VERSIONS = ("audio_edge", "tensorflow", "tf_keras", "tensorflow-model-optimizat
 
 
 def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
-    """Front end, classifier and softmax of a stage.
+    """Front end, classifier and softmax of a stage; sigmoids where a clip may have several labels.
 
     Maps waveform [batch, clip_samples] in [-1, 1] to probs [batch, classes].
 
@@ -45,9 +45,11 @@ def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
     classifier = compress.load(run, stage)
     waveform = keras.Input([run.config.data.clip_samples], name="waveform")
     logits = classifier(frontends.load(run, dft=dft)(waveform))
-    softmax = _float_softmax if stage == "qat" else tf.nn.softmax
+    squash = tf.nn.sigmoid if run.config.data.multi_label else tf.nn.softmax
+    if stage == "qat":
+        squash = _float_sigmoid if run.config.data.multi_label else _float_softmax
     owners = run.require(stage)["output_labels"]
-    probs = keras.layers.Lambda(lambda x: _merge(softmax(x), owners), name="probs")(logits)
+    probs = keras.layers.Lambda(lambda x: _merge(squash(x), owners), name="probs")(logits)
     return keras.Model(waveform, probs, name=run.config.run.name)
 
 
@@ -58,6 +60,12 @@ def _float_softmax(logits: tf.Tensor) -> tf.Tensor:
     the mean away changes no probability, and leaves the converter no int8 input.
     """
     return tf.nn.softmax(logits - tf.reduce_mean(logits, axis=1, keepdims=True))
+
+
+def _float_sigmoid(logits: tf.Tensor) -> tf.Tensor:
+    """Sigmoid that stays in float, for the same reason; the mean is taken away and added again."""
+    mean = tf.reduce_mean(logits, axis=1, keepdims=True)
+    return tf.nn.sigmoid((logits - mean) + mean)
 
 
 def _merge(probs: tf.Tensor, owners: list[int]) -> tf.Tensor:
@@ -158,6 +166,7 @@ def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
             **({"initial_weights": begun} if begun else {}),
         },
         licences=tuple(filter(None, (config.data.licence, config.model.weights_licence))),
+        multi_label=config.data.multi_label,
     )
 
 

@@ -54,7 +54,9 @@ class Learner(keras.Model):
     """Front end, augmentation and classifier as one graph.
 
     A batch is (int16 [batch, clip_samples], int64 [batch] outputs, int64 step number); to judge, it
-    is (int16 [batch, clip_samples], int64 [batch] labels).
+    is (int16 [batch, clip_samples], int64 [batch] labels). Where a clip may have several labels,
+    they are float32 [batch, classes], and each class is a question of its own: then a clip counts
+    as right if its highest score is one of its labels.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Learner(keras.Model):
         self.classifier, self.bank = classifier, material.bank
         labels, outputs = material.index.labels, material.index.outputs
         self.silence = outputs.names.index(SILENCE) if SILENCE in labels else -1
+        self.multi_label = material.index.multi_label
         # [outputs, labels]: what each output counts for
         self.merge = tf.one_hot(outputs.labels, len(labels))
         dropouts = [part for part in classifier.submodules if isinstance(part, StatelessDropout)]
@@ -81,7 +84,7 @@ class Learner(keras.Model):
 
     def probs(self, clips: tf.Tensor) -> tf.Tensor:
         """Int16 [batch, clip_samples] -> probabilities of the labels [batch, labels]."""
-        return tf.matmul(tf.nn.softmax(tf.cast(self(clips), tf.float32)), self.merge)
+        return self._probs(tf.cast(self(clips), tf.float32))
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
@@ -101,8 +104,10 @@ class Learner(keras.Model):
                 soft = self._loss(taught, logits / distill.temperature) * distill.temperature**2
                 loss = (1 - distill.share) * loss + distill.share * soft
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        probs = tf.matmul(tf.nn.softmax(logits), self.merge)
-        return self._update(loss, tf.argmax(tf.gather(self.merge, numbers), axis=1), probs)
+        labels = numbers
+        if not self.multi_label:
+            labels = tf.argmax(tf.gather(self.merge, numbers), axis=1)
+        return self._update(loss, labels, self._probs(logits))
 
     def augmented(
         self, clips: tf.Tensor, numbers: tf.Tensor, step: tf.Tensor
@@ -110,34 +115,57 @@ class Learner(keras.Model):
         """What a step makes of a batch: waveforms, targets and the seed of all that is drawn."""
         config = self.config
         seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
+        silent = numbers == self.silence
+        if self.multi_label:
+            silent = tf.zeros([tf.shape(clips)[0]], tf.bool)
         waveforms = augment.waveforms(
-            tf.cast(clips, tf.float32) / 32768.0, numbers == self.silence, self.bank,
+            tf.cast(clips, tf.float32) / 32768.0, silent, self.bank,
             config.augment, sample_rate=config.data.sample_rate, seed=seed,
         )  # fmt: skip
-        targets = self._smooth(tf.one_hot(numbers, self.merge.shape[0]))
+        targets = self._targets(numbers, self.merge.shape[0])
         return *augment.mix(waveforms, targets, config.augment, seed=seed), seed
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""
         clips, labels = data
-        scores = tf.nn.log_softmax(tf.cast(self(clips), tf.float32))[:, :, None]
-        logits = tf.reduce_logsumexp(tf.where(self.merge > 0, scores, scores.dtype.min), axis=1)
-        targets = self._smooth(tf.one_hot(labels, self.merge.shape[1]))
-        return self._update(self._loss(targets, logits), labels, tf.nn.softmax(logits))
+        logits = tf.cast(self(clips), tf.float32)
+        probs, targets = self._probs(logits), self._targets(labels, self.merge.shape[1])
+        if not self.multi_label:  # logarithms of the sums, without those of rounded sums
+            scores = tf.nn.log_softmax(logits)[:, :, None]
+            logits = tf.reduce_logsumexp(tf.where(self.merge > 0, scores, scores.dtype.min), axis=1)
+        return self._update(self._loss(targets, logits), labels, probs)
 
-    def _smooth(self, targets: tf.Tensor) -> tf.Tensor:
+    def _probs(self, logits: tf.Tensor) -> tf.Tensor:
+        """[batch, outputs] -> [batch, labels]."""
+        if self.multi_label:
+            return tf.nn.sigmoid(logits)
+        return tf.matmul(tf.nn.softmax(logits), self.merge)
+
+    def _targets(self, labels: tf.Tensor, size: int) -> tf.Tensor:
+        """Smoothed: float32 [batch, size]."""
         smoothing = self.config.train.label_smoothing
-        return targets * (1 - smoothing) + smoothing / targets.shape[1]
+        if self.multi_label:
+            return labels * (1 - smoothing) + smoothing / 2
+        return tf.one_hot(labels, size) * (1 - smoothing) + smoothing / size
 
-    @staticmethod
-    def _loss(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def _loss(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        if self.multi_label:
+            return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits))
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
 
     def _update(self, loss: tf.Tensor, labels: tf.Tensor, probs: tf.Tensor) -> dict[str, Any]:
-        count = tf.cast(tf.size(labels), tf.float32)
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
         self.loss_metric.update_state(loss, sample_weight=count)
-        self.accuracy_metric.update_state(tf.cast(tf.argmax(probs, 1) == labels, tf.float32))
+        self.accuracy_metric.update_state(tf.cast(self._right(labels, probs), tf.float32))
         return {metric.name: metric.result() for metric in self.metrics}
+
+    def _right(self, labels: tf.Tensor, probs: tf.Tensor) -> tf.Tensor:
+        best = tf.argmax(probs, 1)
+        if not self.multi_label:
+            return best == labels
+        heard = tf.gather(labels, best, batch_dims=1) > 0
+        nothing = tf.reduce_max(probs, axis=1) < 0.5
+        return tf.where(tf.reduce_any(labels > 0, axis=1), heard, nothing)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -121,6 +121,8 @@ def accuracy(
         rows (of `metrics.accuracy_by_snr`), clean (accuracy, n and interval of the same clips
         without added noise), left_out (number of silent clips), noises (names) and seed.
     """
+    if clips.labels.ndim == 2:
+        raise UserError("--snr is for models of one label a clip; leave it out")
     sounding = clips.waveforms.any(axis=1)
     if SILENCE in labels:
         sounding &= clips.labels != labels.index(SILENCE)

@@ -27,7 +27,8 @@ class Limits:
 
     Attributes:
         max_delta: Greatest |p_a - p_b| of any class of any clip.
-        min_agreement: Share of clips with the same top-1 class.
+        min_agreement: Share of clips with the same top-1 class; of models that hear several classes
+            at once, share of all their answers on the same side of 0.5.
     """
 
     max_delta: float
@@ -93,7 +94,7 @@ def compare(
     clips = _clips(a, b, data, split, labels_a, data_a)
     probs_a, probs_b = score_a(clips.waveforms), score_b(clips.waveforms)
     delta = np.abs(probs_a - probs_b).max(axis=1)
-    agreement = float((probs_a.argmax(axis=1) == probs_b.argmax(axis=1)).mean())
+    agreement = _agreement(probs_a, probs_b, multi_label=data_a.multi_label)
     limits = limits or limits_for(a, b)
     worst = int(delta.argmax())
     snr = metrics.snr_db(probs_a, probs_b)
@@ -104,10 +105,16 @@ def compare(
         "limits": {"max_delta": limits.max_delta, "min_agreement": limits.min_agreement},
         "ok": bool(delta[worst] <= limits.max_delta and agreement >= limits.min_agreement),
     }  # fmt: skip
-    if (clips.labels >= 0).all():
+    if clips.labels.ndim == 1 and (clips.labels >= 0).all():
         result["accuracy_a"] = float((probs_a.argmax(axis=1) == clips.labels).mean())
         result["accuracy_b"] = float((probs_b.argmax(axis=1) == clips.labels).mean())
     return result
+
+
+def _agreement(probs_a: np.ndarray, probs_b: np.ndarray, *, multi_label: bool) -> float:
+    if multi_label:
+        return float(((probs_a >= 0.5) == (probs_b >= 0.5)).mean())
+    return float((probs_a.argmax(axis=1) == probs_b.argmax(axis=1)).mean())
 
 
 def _clips(a: Any, b: Any, data: Any, split: str, labels: tuple[str, ...], settings: Any) -> Split:

@@ -25,6 +25,8 @@ class Teachers:
     def __init__(self, runs: Sequence[Run], outputs: Sequence[str], temperature: float):
         self.temperature = temperature
         self._networks = []
+        several = any(run.config.data.multi_label for run in runs)
+        self._squash = tf.nn.sigmoid if several else tf.nn.softmax
         for run in runs:
             if run.require("float").get("outputs") != list(outputs):
                 raise UserError(
@@ -38,7 +40,7 @@ class Teachers:
     def __call__(self, waveforms: tf.Tensor) -> tf.Tensor:
         """float32 [batch, clip_samples] -> probabilities [batch, outputs]."""
         probs = [
-            tf.nn.softmax(tf.cast(network(front(waveforms)), tf.float32) / self.temperature)
+            self._squash(tf.cast(network(front(waveforms)), tf.float32) / self.temperature)
             for front, network in self._networks
         ]
         return tf.add_n(probs) / len(probs)

@@ -214,11 +214,13 @@ def _batches(
                 rows = order[step * size : (step + 1) * size]
                 silent = rows < 0
                 clips = np.where(silent[:, None], np.int16(0), split.waveforms[rows])
-                yield clips, np.where(silent, silence, split.targets[rows]), epoch * steps + step
+                targets = split.targets[rows]
+                targets[silent] = silence
+                yield clips, targets, epoch * steps + step
 
     signature = (
         tf.TensorSpec([None, config.data.clip_samples], tf.int16),
-        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([None, *split.labels.shape[1:]], split.labels.dtype),
         tf.TensorSpec([], tf.int64),
     )
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -39,6 +40,12 @@ def test_zipfile_reads_the_appended_files(carded, tone_card):
     hashes = document["hashes"]
     assert hashes["buffers"] == sha256(carded[:start])
     assert hashes.pop("card") == fingerprint(document)
+
+
+def test_card_says_whether_several_labels_may_be_heard_at_once(tone_model, tone_card):
+    assert "multi_label" not in tone_card.to_dict()  # older readers know no such key
+    several = dataclasses.replace(tone_card, multi_label=True)
+    assert split(attach(tone_model, several), source="x")[1] == several
 
 
 def test_read_card_from_a_file(carded_path, tone_card):

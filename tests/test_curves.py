@@ -92,6 +92,21 @@ def test_several_labels_a_clip_equal_scikit_learn(rng):
         sklearn_metrics.average_precision_score(truth, scores)
     )
     assert result["n"] == 200
+    weight = truth.sum(axis=1)
+    ranking = sklearn_metrics.label_ranking_average_precision_score
+    some = weight > 0
+    expected = ranking(truth[some], scores[some], sample_weight=weight[some])
+    assert result["lwlrap"] == pytest.approx(expected)
+
+
+def test_d_prime_and_best_label_of_known_scores():
+    truth = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
+    scores = np.array([[0.9, 0.6], [0.7, 0.2], [0.8, 0.7], [0.4, 0.3]])
+    result = multilabel.evaluate(truth, scores, ("a", "b"))
+    assert result["accuracy"] == 0.75  # the second clip is taken for a; the last for nothing
+    # areas: a 4/4, b 2/4; the normal quantile of 0.75 is 0.67449
+    assert result["mean_auc"] == 0.75
+    assert result["d_prime"] == pytest.approx(0.95387, abs=1e-5)
 
 
 def test_a_label_on_every_clip_has_no_auc():

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if judged.noise:
         result["snr"] = judged.noise
     _print(result)
-    if png:
+    if png and "confusion" not in result:
+        print("no confusion matrix: a clip may have several labels", file=sys.stderr)
+    elif png:
         plots.confusion(png, result["confusion"], labels)
     if args.json:
         files.write_json(args.json, {"model": args.model, **result})
@@ -69,7 +71,10 @@ def _print(result: dict[str, Any]) -> None:
     print(f"accuracy {_percent(result)}, n = {result['n']}")
     print(f"mean recall {100 * result['mean_recall']:.2f} %, macro F1 {result['macro_f1']:.4f}")
     line = f"mean average precision {result['mean_average_precision']:.4f}"
-    if result["ece"] is not None:
+    if result.get("lwlrap") is not None:
+        line += f", lwlrap {result['lwlrap']:.4f}"
+        line += f", d-prime {result['d_prime']:.3f}" if result["d_prime"] is not None else ""
+    if result.get("ece") is not None:
         line += f", calibration error {result['ece']:.4f}, Brier score {result['brier']:.4f}"
     print(line)
     if "against" in result:

@@ -1,7 +1,7 @@
 """Recordings into shards, once: python -m training.prepare SOURCE --out FOLDER.
 
-SOURCE is any tree that `[data]` knows: one subfolder a label, Speech Commands, ESC-50 or
-UrbanSound8K. FOLDER takes its place as data.root, with the same kind, splits and labels: mono
+SOURCE is any tree that `[data]` knows: one subfolder a label, Speech Commands, ESC-50, UrbanSound8K
+or AudioSet. FOLDER takes its place as data.root, with the same kind, splits and labels: mono
 16-bit samples at one rate in TFRecord files, and manifest.csv. A run that was interrupted goes on
 where it was, to the same bytes. Recordings are kept whole; one that is longer than --max-s is bad.
 """

@@ -26,6 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"{args.out}: must end in .html")
     judging.check(args, [args.out])
     judged = judging.judge(args)
+    if judged.clips.labels.ndim == 2:
+        raise UserError(
+            f"{args.model}: a clip may have several labels, which the page cannot show; "
+            "use training.evaluate"
+        )
     from audio_edge import report
 
     page = report.render(

@@ -133,6 +133,11 @@ def _finish(session: Session, runs: int) -> int:
             f"(95 % interval {100 * low:.1f} to {100 * high:.1f}) on {int8['n']} test clips, "
             f"float {100 * float_['accuracy']:.1f} %"
         )
+        if "lwlrap" in int8:
+            print(
+                f"mean average precision: int8 {int8['mean_average_precision']:.4f}, "
+                f"float {float_['mean_average_precision']:.4f}"
+            )
     print(int8_file)
     return 0
 

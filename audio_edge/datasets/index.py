@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from audio_edge import files
 from audio_edge.audio import EXTENSIONS
@@ -28,6 +30,7 @@ class Clip:
     """One recording: its path, label, group (speaker or source), split and what its word is.
 
     The word is the label, or, for the label "unknown", what is said.
+    Where a clip may have several `labels`, or none, `label` is how they are shown.
     """
 
     path: Path
@@ -35,6 +38,7 @@ class Clip:
     group: str
     split: str
     word: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Index:
     apart: int = 0
     sounds: tuple[Path, ...] = ()
     prepared: Manifest | None = None
+    multi_label: bool = False
 
     @property
     def outputs(self) -> Outputs:
@@ -88,6 +93,16 @@ class Index:
     def split(self, name: str) -> list[Clip]:
         """The clips of one split."""
         return [clip for clip in self.clips if clip.split == name]
+
+    def targets(self, clips: Sequence[Clip]) -> np.ndarray:
+        """The class of each clip, int64 [n]; if `multi_label`, float32 [n, classes] of 0 and 1."""
+        number = {label: place for place, label in enumerate(self.labels)}
+        if not self.multi_label:
+            return np.array([number[clip.label] for clip in clips], np.int64)
+        has = np.zeros((len(clips), len(self.labels)), np.float32)
+        for row, clip in enumerate(clips):
+            has[row, [number[label] for label in clip.labels]] = 1
+        return has
 
     def fingerprint(self) -> str:
         """Hash of which files there are, how large, and where each belongs."""
@@ -143,6 +158,16 @@ def sounds(patterns: Iterable[str]) -> tuple[Path, ...]:
             raise UserError(f"data.noise: no recordings in {pattern}; correct or remove it")
         found.update(some)
     return tuple(sorted(found))
+
+
+def recordings(root: Path) -> list[Path]:
+    """The recordings below `root`, in any folders; of shards, those they were made from."""
+    prepared = manifest.find(root)
+    if prepared:
+        return list(prepared.records)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; set data.root to that of the data set")
+    return [Path(name) for name in _recordings(os.fspath(root))]
 
 
 def _recordings(folder: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ import tensorflow_io as tfio
 from audio_edge import audio
 from audio_edge.config import SILENCE, UNKNOWN, Config, DataConfig
 from audio_edge.datasets import (
+    audioset,
     decoder,
     esc50,
     folder,
@@ -42,8 +43,9 @@ _NOISE_REGIONS = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}
 class Split:
     """The clips of one split.
 
-    waveforms: int16 [n, clip_samples]; labels: int64 [n]; names: the files, or what each cut of
-    noise is; targets: int64 [n], of the training split only: the output that each clip shall raise.
+    waveforms: int16 [n, clip_samples]; labels: int64 [n], or where a clip may have several float32
+    [n, classes] of 0 and 1; names: the files, or what each cut of noise is; targets, of the
+    training split only: int64 [n], the output that each clip shall raise, or labels as they are.
     """
 
     waveforms: np.ndarray
@@ -75,7 +77,9 @@ def _index(config: Config, progress: Callable[[int], Any] | None) -> Index:
     if data.kind == "speech_commands":
         found = speech_commands.index(data)
     else:
-        others = {"folder": folder, "esc50": esc50, "urbansound8k": urbansound8k}
+        others = {
+            "folder": folder, "esc50": esc50, "urbansound8k": urbansound8k, "audioset": audioset,
+        }  # fmt: skip
         found = others[data.kind].index(data, seed=config.run.seed)
     return dataclasses.replace(found, prepared=manifest.find(found.root))
 
@@ -98,7 +102,7 @@ def load(
         raise UserError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}")
     clips = where.split(split)
     waveforms, kept = _decode_clips(config.data, clips, progress, where.prepared)
-    labels = np.array([where.labels.index(clip.label) for clip in kept], np.int64)
+    labels = where.targets(kept)
     names = tuple(clip.path.relative_to(where.root).as_posix() for clip in kept)
     if split != "train" and SILENCE in where.labels:
         cuts, cut_names = silence_cuts(noise_bank(config, where, split), config.data.clip_samples)
@@ -106,7 +110,8 @@ def load(
         labels = np.concatenate([labels, np.full(len(cuts), where.labels.index(SILENCE))])
         names += cut_names
     for number, label in enumerate(where.labels):
-        if not (labels == number).any() and not (split == "train" and label == SILENCE):
+        has = labels[:, number] if labels.ndim == 2 else labels == number
+        if not has.any() and not (split == "train" and label == SILENCE):
             message = (
                 f"data: no usable clip of '{label}' in the {split} split; "
                 "add recordings by more speakers or from other places"
@@ -114,8 +119,11 @@ def load(
             if split == "train":
                 raise UserError(message)
             _LOG.warning(message)
-    targets = [where.outputs.number(clip) for clip in kept] if split == "train" else []
-    return Split(waveforms, labels, names, np.array(targets, np.int64))
+    if split != "train":
+        return Split(waveforms, labels, names)
+    outputs = where.outputs
+    numbers = np.array([outputs.number(clip) for clip in kept if not where.multi_label], np.int64)
+    return Split(waveforms, labels, names, labels if where.multi_label else numbers)
 
 
 def load_folder(root: Path, data: DataConfig, clips: list[tuple[Path, int]]) -> Split:
@@ -285,8 +293,11 @@ def epoch_order(
 
     A pure function of (labels, data, seed, epoch). Unknown words are cut or repeated to
     unknown_share, words to the same number each if data.balance, silence is added to silence_share.
+    Where clips have several labels each, all are taken once.
     """
     rng = np.random.default_rng([seed, epoch])
+    if labels.ndim == 2:
+        return rng.permutation(len(labels))
     words = [n for n, label in enumerate(classes) if label not in (SILENCE, UNKNOWN)]
     counts = {n: int((labels == n).sum()) for n in range(len(classes))}
     wanted = dict(counts)

@@ -23,9 +23,9 @@ import tensorflow as tf
 
 from audio_edge import files
 from audio_edge.config import DataConfig
-from audio_edge.datasets import decoder, esc50, manifest, urbansound8k
+from audio_edge.datasets import audioset, decoder, esc50, manifest, urbansound8k
 from audio_edge.datasets.folds import Entry
-from audio_edge.datasets.index import folders, size_bytes, speaker
+from audio_edge.datasets.index import folders, recordings, size_bytes, speaker
 from audio_edge.datasets.manifest import Record
 from audio_edge.errors import UserError, first_line
 
@@ -89,8 +89,8 @@ class Tree:
 def tree(source: Path) -> Tree:
     """List a tree of recordings; none of them is opened.
 
-    The layouts of ESC-50 and of UrbanSound8K are known by their tables; anything else has one
-    subfolder a label.
+    The layouts of ESC-50, UrbanSound8K and AudioSet are known by their tables; anything else has
+    one subfolder a label.
 
     Raises:
         UserError: There are no recordings, or they are shards already.
@@ -102,6 +102,11 @@ def tree(source: Path) -> Tree:
         table = module.table(data)
         if table.is_file():
             return Tree(source, tuple(module.entries(data)), (table,))
+    if (source / audioset.CLASSES).is_file():
+        names = [source / audioset.CLASSES, source / audioset.ONTOLOGY, *audioset.tables(source)]
+        tables = tuple(table for table in names if table.is_file())
+        found = [Entry(path, "", 0, path.stem) for path in recordings(source)]
+        return Tree(source, tuple(found), tables)
     entries = [
         Entry(path, label, 0, speaker(path, source / label))
         for label, paths in folders(source, "SOURCE").items()

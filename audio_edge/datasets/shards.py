@@ -100,7 +100,7 @@ def stream(
         at_once: Shards that are read side by side.
 
     Returns:
-        A dataset of (int16 [batch, clip_samples], int64 [batch] class numbers).
+        A dataset of (int16 [batch, clip_samples], labels as `Index.targets` gives them).
 
     Raises:
         UserError: The index is not of shards, or no clip of the split is in them.
@@ -109,18 +109,21 @@ def stream(
         raise UserError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}")
     if where.prepared is None:
         raise UserError(f"{where.root}: holds no shards; make them by python -m training.prepare")
-    names, classes, lengths = _labelled(where, where.prepared, split)
+    clips = where.split(split)
+    names, rows, lengths = _placed(where.prepared, [clip.path for clip in clips])
     rng = np.random.default_rng([0 if seed is None else seed, epoch])
     if seed is not None:
         order = rng.permutation(len(names))
-        names, classes = [names[place] for place in order], [classes[place] for place in order]
+        names, rows = [names[place] for place in order], [rows[place] for place in order]
 
-    def shard(name: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+    targets = tf.constant(where.targets(clips))
+
+    def shard(name: tf.Tensor, rows: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(name, buffer_size=1 << 20)
-        pairs = tf.data.Dataset.zip((records, tf.data.Dataset.from_tensor_slices(labels)))
-        return pairs.filter(lambda _, label: label >= 0)
+        pairs = tf.data.Dataset.zip((records, tf.data.Dataset.from_tensor_slices(rows)))
+        return pairs.filter(lambda _, row: row >= 0)
 
-    found = tf.data.Dataset.from_tensor_slices((names, tf.ragged.constant(classes, tf.int64)))
+    found = tf.data.Dataset.from_tensor_slices((names, tf.ragged.constant(rows, tf.int64)))
     found = found.interleave(
         shard, cycle_length=min(at_once, len(names)), block_length=16,
         num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,
@@ -131,24 +134,29 @@ def stream(
         even = lengths == {clip_samples}
         found = found.batch(batch_size)
         return found.map(
-            lambda records, labels: (_centred(records, clip_samples, even=even), labels)
+            lambda records, rows: (
+                _centred(records, clip_samples, even=even),
+                tf.gather(targets, rows),
+            )
         ).prefetch(4)
     found = found.map(
-        lambda record, label: (loudest(tf.io.decode_raw(record, tf.int16), clip_samples), label),
+        lambda record, row: (
+            loudest(tf.io.decode_raw(record, tf.int16), clip_samples),
+            tf.gather(targets, row),
+        ),
         num_parallel_calls=tf.data.AUTOTUNE, deterministic=True,
     )  # fmt: skip
     return found.batch(batch_size).prefetch(4)
 
 
-def _labelled(
-    where: Index, prepared: Manifest, split: str
+def _placed(
+    prepared: Manifest, paths: Sequence[Path]
 ) -> tuple[list[str], list[list[int]], set[int]]:
-    """Shards; the class of each of their records, -1 of those that are not of the split; lengths.
+    """Shards; of each of their records the place in `paths`, or -1; lengths in samples.
 
-    A shard without a clip of the split is left out.
+    A shard with none of the paths is left out.
     """
-    numbers = {label: number for number, label in enumerate(where.labels)}
-    wanted = {clip.path: numbers[clip.label] for clip in where.split(split)}
+    wanted = {path: row for row, path in enumerate(paths)}
     placed: dict[str, list[tuple[int, int]]] = defaultdict(list)
     lengths = set()
     for path, record in prepared.records.items():
@@ -156,14 +164,14 @@ def _labelled(
             placed[record.shard].append((record.offset, wanted.get(path, -1)))
             if path in wanted:
                 lengths.add(record.samples)
-    classes = {
-        str(prepared.root / shard): [number for _, number in sorted(pairs)]
+    rows = {
+        str(prepared.root / shard): [row for _, row in sorted(pairs)]
         for shard, pairs in sorted(placed.items())
     }
-    classes = {shard: inside for shard, inside in classes.items() if max(inside) >= 0}
-    if not classes:
-        raise UserError(f"{where.root}: no usable clip in the {split} split; add recordings")
-    return list(classes), list(classes.values()), lengths
+    rows = {shard: inside for shard, inside in rows.items() if max(inside) >= 0}
+    if not rows:
+        raise UserError(f"{prepared.root}: no usable clip in this split; add recordings")
+    return list(rows), list(rows.values()), lengths
 
 
 def _centred(records: tf.Tensor, length: int, *, even: bool) -> tf.Tensor:
