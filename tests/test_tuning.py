@@ -211,7 +211,7 @@ def judge(monkeypatch):
 
 
 MATERIAL = SimpleNamespace(
-    index=SimpleNamespace(labels=("a", "b")),
+    index=SimpleNamespace(labels=("a", "b"), outputs=SimpleNamespace(labels=(0, 1))),
     val=SimpleNamespace(waveforms=np.zeros((8, 16000), np.int16)),
 )
 
