@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from audio_edge import acoustics
+from audio_edge import acoustics, replicas
 from audio_edge.acoustics import fold, rms
 from audio_edge.config import AugmentConfig
 
@@ -40,8 +40,9 @@ class NoiseBank:
     def draw(self, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """`count` random windows, each recording equally likely: float32 [count, clip_samples]."""
         noises = tf.size(self._starts)
-        which = tf.random.stateless_uniform([count], fold(seed, 0), 0, noises, tf.int32)
-        place = tf.random.stateless_uniform([count], fold(seed, 1))
+        draw = replicas.rows(count).draw
+        which = draw(tf.random.stateless_uniform, [], fold(seed, 0), 0, noises, tf.int32)
+        place = draw(tf.random.stateless_uniform, [], fold(seed, 1))
         offset = tf.cast(place * tf.gather(self._room, which), tf.int32)
         start = tf.gather(self._starts, which) + offset
         return tf.gather(self._samples, start[:, None] + tf.range(self.clip_samples)[None, :])
@@ -67,7 +68,8 @@ def waveforms(
     batch = tf.shape(clips)[0]
 
     def uniform(salt: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
-        return tf.random.stateless_uniform([batch, 1], fold(seed, salt), low, high)
+        rows = replicas.rows(batch)
+        return rows.draw(tf.random.stateless_uniform, [1], fold(seed, salt), low, high)
 
     shift = tf.round(uniform(2, -1.0, 1.0) * config.shift_s * sample_rate)
     clips = _warp(clips, shift, 1.0 + config.speed * uniform(9, -1.0, 1.0))
@@ -99,22 +101,22 @@ def mix(
     """
     if not config.mix_share:
         return clips, targets
-    batch = tf.shape(clips)[0]
-    other = tf.argsort(tf.random.stateless_uniform([batch], fold(seed, 30)), stable=True)
+    rows, total = replicas.rows(tf.shape(clips)[0]), replicas.total(tf.shape(clips)[0])
+    order = tf.argsort(tf.random.stateless_uniform([total], fold(seed, 30)), stable=True)
+    other = order if rows.here is None else tf.gather(order, rows.here)
     alpha = tf.constant(config.mix_alpha)
     first, second = (
-        tf.random.stateless_gamma([batch, 1], fold(seed, salt), alpha) + 1e-9 for salt in (31, 32)
+        rows.draw(tf.random.stateless_gamma, [1], fold(seed, salt), alpha) + 1e-9
+        for salt in (31, 32)
     )
-    mixed = tf.random.stateless_uniform([batch, 1], fold(seed, 33)) < config.mix_share
+    mixed = rows.draw(tf.random.stateless_uniform, [1], fold(seed, 33)) < config.mix_share
     share = tf.where(mixed, first / (first + second), 1.0)
-    partner = tf.gather(clips, other)
+    partner, partners = (tf.gather(replicas.gathered(x), other) for x in (clips, targets))
     louder = (rms(clips) + 1e-6) / (rms(partner) + 1e-6)
     weight = 1.0 / (1.0 + louder * (1.0 - share) / share)
     power = tf.sqrt(tf.square(weight) + tf.square(1.0 - weight))
     clips = (weight * clips + (1.0 - weight) * partner) / power
-    return tf.clip_by_value(clips, -1.0, 1.0), share * targets + (1 - share) * tf.gather(
-        targets, other
-    )
+    return tf.clip_by_value(clips, -1.0, 1.0), share * targets + (1 - share) * partners
 
 
 def spec_augment(logmel: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor) -> tf.Tensor:
@@ -136,7 +138,7 @@ def spec_augment(logmel: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor) -
 def _band(x: tf.Tensor, axis: int, width: int, seed: tf.Tensor) -> tf.Tensor:
     """bool, broadcastable to x: one random band of 0 to `width` places along `axis`."""
     size = x.shape[axis]
-    draws = tf.random.stateless_uniform([tf.shape(x)[0], 2, 1, 1], seed)
+    draws = replicas.rows(tf.shape(x)[0]).draw(tf.random.stateless_uniform, [2, 1, 1], seed)
     span = tf.floor(draws[:, :1] * (min(width, size) + 1))
     start = tf.floor(draws[:, 1:] * (size - span + 1))
     shape = [1, -1, 1, 1] if axis == 1 else [1, 1, -1, 1]

@@ -37,6 +37,7 @@ class Keeper(keras.callbacks.Callback):
         self._best = tf.Variable(0, dtype=tf.int64, trainable=False)  # epoch, from 1
         kept = self._weights if patience else []
         self._kept = [tf.Variable(weight, trainable=False) for weight in kept]
+        self.variables = [self._least, self._best, *self._kept]
         self.state = tf.train.Checkpoint(least=self._least, best=self._best, kept=self._kept)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:

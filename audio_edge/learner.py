@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment
+from audio_edge import augment, replicas
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets.index import Index
 from audio_edge.datasets.pipeline import Split
@@ -103,7 +103,8 @@ class Learner(keras.Model):
                 distill = self.config.distill
                 soft = self._loss(taught, logits / distill.temperature) * distill.temperature**2
                 loss = (1 - distill.share) * loss + distill.share * soft
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+            part = loss * self._share(clips)
+        self.optimizer.minimize(part, self.trainable_variables, tape=tape)
         labels = numbers
         if not self.multi_label:
             labels = tf.argmax(tf.gather(self.merge, numbers), axis=1)
@@ -152,6 +153,12 @@ class Learner(keras.Model):
         if self.multi_label:
             return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits))
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
+    @staticmethod
+    def _share(clips: tf.Tensor) -> tf.Tensor:
+        """Share of the batch that is on this replica: Keras adds the gradients of all."""
+        count = tf.shape(clips)[0]
+        return tf.cast(count, tf.float32) / tf.cast(replicas.total(count), tf.float32)
 
     def _update(self, loss: tf.Tensor, labels: tf.Tensor, probs: tf.Tensor) -> dict[str, Any]:
         count = tf.cast(tf.shape(labels)[0], tf.float32)

@@ -7,9 +7,12 @@ same weights, bit for bit on one machine.
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, classifiers, files, frontends, pretrained
+from audio_edge import augment, classifiers, distribution, files, frontends, pretrained
 from audio_edge.board import Board
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets import pipeline
@@ -27,6 +30,7 @@ from audio_edge.errors import UserError, first_line
 from audio_edge.frontend import Frontend
 from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
+from audio_edge.models import shared_normalization
 from audio_edge.run import TRAINED, Run
 from audio_edge.teachers import Teachers
 
@@ -64,6 +68,14 @@ def train(
     `train.epochs`, and a stop cuts that short: what stops while the rate is high has not settled.
     Where that happens much, fewer epochs are better than patience; what patience is for is the end
     of the cosine, when the selection clips are learnt no better but the training clips are.
+
+    Under the scope of a strategy of `distribution.start` it trains on all of its replicas, with the
+    losses of one: `train.batch_size` is what all of them share. Only the chief writes, and the
+    others return {}. XLA is left out then. The stages after this one are short and have one device.
+
+    Raises:
+        UserError: The loss is not finite, a checkpoint is damaged, the workers disagree, or there
+            are more replicas than clips to share.
     """
     settings = run.config.train
     setup(run.config, mixed_precision=settings.mixed_precision)
@@ -71,6 +83,8 @@ def train(
     front = frontends.build(run.config)
     frontends.fit(front, material.train.waveforms)
     facts = _start(run.config, front, classifier, material) if run.config.model.weights else {}
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        classifier = shared_normalization.share(classifier)
     return fit(
         run, "float", front, classifier, material, epochs=settings.epochs,
         learning_rate=settings.learning_rate, warmup_epochs=settings.warmup_epochs,
@@ -116,6 +130,10 @@ def fit(
     folder, config = run.stage(stage), run.config
     fingerprint = run.fingerprint(stage, material.index.fingerprint())
     steps = steps_per_epoch(material, config)
+    chief, one_device = (
+        distribution.is_chief(),
+        _one_device(stage, fingerprint, material, config, steps),
+    )
     runs, outputs = run.teachers(), material.index.outputs.names
     teachers = Teachers(runs, outputs, config.distill.temperature) if runs else None
     learner = Learner(config, front, classifier, material, teachers)
@@ -129,17 +147,24 @@ def fit(
         ema_momentum=ema or 0.99,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    learner.compile(optimizer=optimizer, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+    jit = one_device and bool(tf.config.list_physical_devices("GPU"))
+    learner.compile(optimizer=optimizer, jit_compile=jit)
     optimizer.build(learner.trainable_variables)
-    run.save()
-    _drop_foreign_checkpoint(run, stage, fingerprint)
+    if chief:
+        run.save()
+        _drop_foreign_checkpoint(run, stage, fingerprint)
     weights = [*front.weights, *classifier.weights]
     keeper = Keeper(optimizer, learner.trainable_variables, weights, patience=patience)
-    saver = _Saver(folder, front, classifier, learner.optimizer, keeper)
-    first = saver.restore()
+    saver = _Saver(folder, front, classifier, learner.optimizer, keeper, writes=chief)
+    first = saver.restore() if chief else 0
+    if not one_device:
+        distribution.send([*weights, *learner.optimizer.variables, *keeper.variables, saver.epoch])
+        first = int(saver.epoch.numpy())
     curves = run.dir / "tensorboard" / stage
-    shown = [keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0)]
-    if config.run.tensorboard == "full":
+    shown: list[keras.callbacks.Callback] = []
+    if chief:
+        shown.append(keras.callbacks.TensorBoard(curves, write_graph=False, profile_batch=0))
+    if chief and config.run.tensorboard == "full":
         shown.append(
             Board(
                 curves / "detail", learner, material, epochs=epochs,
@@ -147,14 +172,17 @@ def fit(
             )
         )  # fmt: skip
     if first < epochs and not keeper.ended(first):
+        checks = _val_steps(material.val, config)
         learner.fit(
-            _batches(material, config, first, epochs, steps),
+            distribution.dataset(partial(_batches, material, config, first, epochs, steps)),
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
-            validation_data=_validation(material.val, config),
-            callbacks=[*callbacks, *shown, keeper, saver],
+            validation_data=distribution.dataset(partial(_validation, material.val, checks)),
+            validation_steps=checks, callbacks=[*callbacks, *shown, keeper, saver],
         )  # fmt: skip
-    ran = len(saver.history)
+    ran = int(saver.epoch.numpy())
     kept = keeper.keep(ran)
+    if not chief:
+        return {}
     model, facts = finish(classifier)
     record = {
         "stage": stage, "fingerprint": fingerprint, "epochs": ran, "steps": ran * steps,
@@ -175,9 +203,7 @@ def fit(
 
 def steps_per_epoch(material: Material, config: Config) -> int:
     """Batches in an epoch; the last may be smaller."""
-    labels, classes = material.train.labels, material.index.labels
-    order = pipeline.epoch_order(labels, classes, config.data, seed=config.run.seed, epoch=0)
-    return math.ceil(len(order) / config.train.batch_size)
+    return math.ceil(len(_order(material, config, 0)) / config.train.batch_size)
 
 
 def _drop_foreign_checkpoint(run: Run, stage: str, fingerprint: str) -> None:
@@ -194,29 +220,61 @@ def _drop_foreign_checkpoint(run: Run, stage: str, fingerprint: str) -> None:
         files.write_json(mark, fingerprint)
 
 
+def _one_device(
+    stage: str, fingerprint: str, material: Material, config: Config, steps: int
+) -> bool:
+    """Whether there is one replica; where there are more, all must have something to do.
+
+    Raises:
+        UserError: They have not, the stage is not the float one, or the workers would learn
+            different things.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas == 1:
+        return True
+    if stage != "float":
+        raise UserError(
+            f"stage '{stage}' is made on one device; make it outside the scope of the strategy"
+        )
+    if config.distill.teachers:
+        raise UserError("[distill] teachers need a single device; leave --distribute out")
+    data = zlib.crc32(material.train.waveforms.data, zlib.crc32(material.val.waveforms.data))
+    distribution.agree("settings or recordings", int(fingerprint[:7], 16) ^ data >> 4)
+    order = _order(material, config, 0)
+    last = len(order) - (steps - 1) * config.train.batch_size
+    least = min(last, len(material.val.labels) // _val_steps(material.val, config))
+    if least < replicas:
+        raise UserError(
+            f"[train] {replicas} replicas share batches of {config.train.batch_size} clips, and "
+            f"one has only {least}; give another train.batch_size or fewer devices"
+        )
+    return False
+
+
 def _batches(
-    material: Material, config: Config, first: int, epochs: int, steps: int
-) -> tf.data.Dataset:
+    material: Material, config: Config, first: int, epochs: int, steps: int,
+    replicas: Sequence[int] = (0,), number: int = 1,
+) -> tf.data.Dataset:  # fmt: skip
     """Batches from epoch `first` on.
 
-    int16 [batch, clip_samples], the outputs that they shall raise int64 [batch], step int64.
+    int16 [batch, clip_samples], the outputs that they shall raise int64 [batch], step int64. Where
+    `number` replicas share each batch, those of `replicas` one after the other.
     """
     split, size = material.train, config.train.batch_size
-    labels, outputs = material.index.labels, material.index.outputs.names
+    outputs = material.index.outputs.names
     silence = outputs.index(SILENCE) if SILENCE in outputs else -1
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         for epoch in range(first, epochs):
-            order = pipeline.epoch_order(
-                split.labels, labels, config.data, seed=config.run.seed, epoch=epoch
-            )
+            order = _order(material, config, epoch)
             for step in range(steps):
-                rows = order[step * size : (step + 1) * size]
-                silent = rows < 0
-                clips = np.where(silent[:, None], np.int16(0), split.waveforms[rows])
-                targets = split.targets[rows]
-                targets[silent] = silence
-                yield clips, targets, epoch * steps + step
+                for replica in replicas:
+                    rows = order[step * size : (step + 1) * size][replica::number]
+                    silent = rows < 0
+                    clips = np.where(silent[:, None], np.int16(0), split.waveforms[rows])
+                    targets = split.targets[rows]
+                    targets[silent] = silence
+                    yield clips, targets, epoch * steps + step
 
     signature = (
         tf.TensorSpec([None, config.data.clip_samples], tf.int16),
@@ -226,9 +284,32 @@ def _batches(
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
 
 
-def _validation(split: Split, config: Config) -> tf.data.Dataset:
-    clips = tf.data.Dataset.from_tensor_slices((split.waveforms, split.labels))
-    return clips.batch(4 * config.train.batch_size)
+def _order(material: Material, config: Config, epoch: int) -> np.ndarray:
+    labels, classes = material.train.labels, material.index.labels
+    return pipeline.epoch_order(labels, classes, config.data, seed=config.run.seed, epoch=epoch)
+
+
+def _val_steps(split: Split, config: Config) -> int:
+    return math.ceil(len(split.labels) / (4 * config.train.batch_size))
+
+
+def _validation(
+    split: Split, steps: int, replicas: Sequence[int] = (0,), number: int = 1
+) -> tf.data.Dataset:
+    """The selection clips in `steps` batches of about the same size, shared as in `_batches`."""
+    ends = np.linspace(0, len(split.labels), steps + 1).astype(int)
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start, end in itertools.pairwise(ends):
+            for replica in replicas:
+                rows = slice(start + replica, end, number)
+                yield split.waveforms[rows], split.labels[rows]
+
+    signature = (
+        tf.TensorSpec([None, split.waveforms.shape[1]], tf.int16),
+        tf.TensorSpec([None], tf.int64),
+    )
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
 
 
 class _Saver(keras.callbacks.Callback):
@@ -236,15 +317,16 @@ class _Saver(keras.callbacks.Callback):
 
     def __init__(
         self, folder: Path, front: Frontend, classifier: keras.Model,
-        optimizer: keras.optimizers.Optimizer, keeper: Keeper,
+        optimizer: keras.optimizers.Optimizer, keeper: Keeper, *, writes: bool = True,
     ):  # fmt: skip
         super().__init__()
-        self.folder = folder
+        self.folder, self.writes = folder, writes
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         state = tf.train.Checkpoint(
             frontend=front, classifier=classifier, optimizer=optimizer, epoch=self.epoch,
             best=keeper.state,
         )  # fmt: skip
+        state.save_counter  # noqa: B018  made now: all workers make a variable together
         self.manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), max_to_keep=1)
         self.history: list[dict[str, float]] = []
 
@@ -275,9 +357,11 @@ class _Saver(keras.callbacks.Callback):
                     f"{self.folder.name}: the {key} is {value} after epoch {epoch + 1}; "
                     "lower the learning rate"
                 )
+        self.epoch.assign(epoch + 1)
+        if not self.writes:
+            return
         self.history = [*self.history[:epoch], values]
         files.write_json(self.folder / "history.json", self.history)
-        self.epoch.assign(epoch + 1)
         try:
             self.manager.save(checkpoint_number=epoch + 1)
         except tf.errors.OpError as error:

@@ -27,6 +27,7 @@ FLOORS = [
     {"benchmark", "canvas"},
     {"plots", "feature_plots"},
     # 2 learning: + TensorFlow, tf_keras
+    {"replicas", "distribution"},
     {"acoustics"},
     {"frontend", "augment", "models", "datasets"},
     {"frontends"},
@@ -47,7 +48,7 @@ FLOORS = [
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]
-LEARNING = next(number for number, row in enumerate(FLOORS) if "acoustics" in row)
+LEARNING = next(number for number, row in enumerate(FLOORS) if "replicas" in row)
 RUNTIME = {name for row in FLOORS[:LEARNING] for name in row}
 HEAVY = {"tensorflow", "tf_keras", "keras", "librosa", "scipy"}
 HEAVY |= {"tensorflow_model_optimization", "tensorflow_io"}

@@ -93,19 +93,17 @@ class Session:
 
     def make(self, stage: str) -> bool:
         """Make a trained stage unless it is up to date; returns whether it had to be made."""
-        from audio_edge import compress, train
+        from audio_edge import compress, distribution, train
 
-        record = self.run.record(stage)
-        fresh = record and record["fingerprint"] == self.run.fingerprint(stage, self.data)
-        if fresh or (not self.force and self.run.up_to_date(stage, self.data)):
-            self.run.save()
+        if distribution.told(lambda: self._is_made(stage)):
             return False
         makers: dict[str, Callable[..., Any]] = {
             "float": train.train, "pruned": compress.prune, "qat": compress.quantize_aware,
         }  # fmt: skip
         for teacher in self.run.teachers():
             self._teach(teacher)
-        makers[stage](self.run, self.material, callbacks=[epoch_bar(stage)])
+        callbacks = [epoch_bar(stage)] if distribution.is_chief() else []
+        makers[stage](self.run, self.material, callbacks=callbacks)
         return True
 
     def _teach(self, teacher: Run) -> None:
@@ -116,6 +114,15 @@ class Session:
             with locked(teacher.dir, "[distill] teachers"):
                 train.train(teacher, self.material, callbacks=[epoch_bar(str(teacher.dir))])
             report(teacher, "float", True)
+
+    def _is_made(self, stage: str) -> bool:
+        """Whether a stage is up to date; its run then has the config given."""
+        record = self.run.record(stage)
+        fresh = record and record["fingerprint"] == self.run.fingerprint(stage, self.data)
+        made = bool(fresh or (not self.force and self.run.up_to_date(stage, self.data)))
+        if made:
+            self.run.save()
+        return made
 
     def require(self, stage: str) -> None:
         """Stop with a clear message unless an earlier stage is finished and up to date."""

@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from audio_edge import replicas
+
 
 @keras.utils.register_keras_serializable(package="audio_edge")
 class StatelessDropout(keras.layers.Layer):
@@ -29,7 +31,8 @@ class StatelessDropout(keras.layers.Layer):
         if not training or self.rate == 0:
             return inputs
         seed = tf.stack([tf.constant(self.seed, tf.int64), self.step])
-        kept = tf.random.stateless_uniform(tf.shape(inputs), seed, dtype=tf.float32) >= self.rate
+        rows, each = replicas.rows(tf.shape(inputs)[0]), tf.unstack(tf.shape(inputs)[1:])
+        kept = rows.draw(tf.random.stateless_uniform, each, seed) >= self.rate
         return tf.where(kept, inputs / (1 - self.rate), tf.zeros_like(inputs))
 
     def get_config(self) -> dict[str, Any]:
