@@ -307,7 +307,7 @@ def _validation(
 
     signature = (
         tf.TensorSpec([None, split.waveforms.shape[1]], tf.int16),
-        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([None, *split.labels.shape[1:]], split.labels.dtype),
     )
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
 

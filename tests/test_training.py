@@ -110,7 +110,7 @@ def test_stops_when_the_selection_loss_falls_no_more_and_keeps_the_best_epoch(fo
     classifier = compress.load(run, "float")
     learner = train.Learner(run.config, frontends.load(run), classifier, material)
     learner.compile()
-    found = learner.evaluate(train._validation(material.val, run.config), verbose=0)
+    found = learner.evaluate(train._validation(material.val, 1), verbose=0)
     assert found[0] == pytest.approx(min(losses), abs=1e-5)
 
     with pytest.raises(Interrupted):
