@@ -162,6 +162,6 @@ def test_search_without_a_candidate_in_the_limit_says_so_and_trains_nothing(
 
 
 def test_second_process_is_kept_out_of_the_search(place, tmp_path, capsys):
-    with locked(tmp_path):
+    with locked(tmp_path, "--out"):
         assert tune.main(arguments(place, tmp_path)) == 2
     assert "another process is working" in capsys.readouterr().err
