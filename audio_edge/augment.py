@@ -13,7 +13,6 @@ from audio_edge.acoustics import fold, rms
 from audio_edge.config import AugmentConfig
 
 SILENCE_DB = (-70.0, 0.0)  # level of made silence against full scale, peak
-DIGITAL_ZERO_SHARE = 0.1  # of made silence
 
 
 class NoiseBank:
@@ -78,7 +77,7 @@ def waveforms(
     ratio = _amplitude(-uniform(4, *config.snr_db)) * rms(clips) / (rms(noise) + 1e-9)
     mixed = clips + tf.where(uniform(5) < config.noise_share, ratio, 0.0) * noise
     mixed *= _amplitude(uniform(6, *config.gain_db))
-    level = tf.where(uniform(7) < DIGITAL_ZERO_SHARE, 0.0, _amplitude(uniform(8, *SILENCE_DB)))
+    level = tf.where(uniform(7) < config.zero_share, 0.0, _amplitude(uniform(8, *SILENCE_DB)))
     return tf.clip_by_value(tf.where(silent[:, None], level * noise, mixed), -1.0, 1.0)
 
 

@@ -44,7 +44,9 @@ class AugmentConfig(Section):
 
     `shift_s`: up to this many seconds either way. `speed`: faster or slower by up to this share,
     pitch and pace together. `gain_db`: drawn from the interval. `noise_share` of the clips get
-    background noise at `snr_db` (interval). `reverb_share` of the clips sound as in a room whose
+    background noise at `snr_db` (interval); with `made_noise` it may also be one made up, such as
+    pink noise or hum, beside those recorded. `zero_share` of the clips of silence made for training
+    are digital zero, the others noise. `reverb_share` of the clips sound as in a room whose
     sound falls by 60 dB in `reverb_s` seconds (interval), `eq_share` go through an equaliser of up
     to `eq_db` either way. `mix_share` of the clips are mixed with another of the batch, labels too,
     in shares of Beta(mix_alpha, mix_alpha). SpecAugment hides `time_masks` bands of up to
@@ -56,6 +58,8 @@ class AugmentConfig(Section):
     gain_db: tuple[float, float] = (-12.0, 6.0)
     noise_share: float = 0.7
     snr_db: tuple[float, float] = (0.0, 30.0)
+    made_noise: bool = True
+    zero_share: float = 0.1
     reverb_share: float = 0.0
     reverb_s: tuple[float, float] = (0.1, 0.5)
     eq_share: float = 0.0
@@ -70,7 +74,7 @@ class AugmentConfig(Section):
     def __post_init__(self) -> None:
         self.require(self.shift_s >= 0, "shift_s must be >= 0")
         self.require(0 <= self.speed < 0.5, "speed must be in [0, 0.5)")
-        for name in ("noise_share", "reverb_share", "eq_share", "mix_share"):
+        for name in ("noise_share", "zero_share", "reverb_share", "eq_share", "mix_share"):
             self.require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1]")
         self.require(self.mix_alpha > 0, "mix_alpha must be > 0")
         self.require(self.eq_db >= 0, "eq_db must be >= 0")

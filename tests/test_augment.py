@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from audio_edge import augment
-from audio_edge.augment import DIGITAL_ZERO_SHARE, SILENCE_DB, NoiseBank
+from audio_edge.augment import SILENCE_DB, NoiseBank
 from audio_edge.config import AugmentConfig
 
 RATE, CLIP = 16000, 800
@@ -187,10 +187,16 @@ def test_silence_is_noise_at_levels_within_its_interval_or_digital_zero(silence)
     np.testing.assert_allclose(np.abs(silence), np.repeat(peaks[:, None], CLIP, 1), rtol=1e-6)
 
 
-def test_share_of_digital_zero_is_a_tenth(silence):
+def test_share_of_digital_zero_is_the_one_asked_for_a_tenth_unless_given(silence):
     zeros = (~silence.any(axis=1)).mean()
-    assert DIGITAL_ZERO_SHARE == 0.1
+    assert AugmentConfig().zero_share == 0.1
     assert zeros == pytest.approx(0.1, abs=0.022)  # four standard deviations of 3000 draws
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_silence_is_all_digital_zero_or_none_of_it_if_asked(share):
+    made = changed(np.zeros((64, CLIP), np.float32), silent=np.ones(64, bool), zero_share=share)
+    assert (~made.any(axis=1)).mean() == share
 
 
 def test_only_silent_rows_are_replaced(clips):

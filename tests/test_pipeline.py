@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -203,6 +204,13 @@ def test_noise_that_names_nothing_is_refused(tmp_path):
     config = settings(dataset(tmp_path / "data"), noise=[str(tmp_path / "sounds")])
     with pytest.raises(UserError, match=r"data\.noise: no recordings in .*sounds"):
         pipeline.index(config)
+
+
+def test_training_gets_the_recorded_noise_alone_without_made_noise(noisy):
+    config, index = noisy
+    alone = dataclasses.replace(config.augment, made_noise=False)
+    bank = pipeline.noise_bank(dataclasses.replace(config, augment=alone), index, "train")
+    assert list(bank) == ["ramp.wav"]
 
 
 def test_without_recorded_noise_every_split_makes_up_its_own(tmp_path):

@@ -214,9 +214,10 @@ def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray
     """Background noise of one split: float32 [samples] each, the whole recording's peak being 1.
 
     Of each recorded noise the first 70 % serve training, the next 10 % selection, the last 20 % the
-    test. Training also gets made-up noises; where nothing is recorded, those serve all splits, with
-    other seeds. The further sounds of training come end to end, in as many pieces as there are
-    noises, so that half of what is drawn is of them.
+    test. Training also gets made-up noises, unless `augment.made_noise` is off; where nothing is
+    recorded, those serve all splits, with other seeds.
+    The further sounds of training come end to end, in as many pieces as there are noises, so that
+    half of what is drawn is of them.
     """
     data = config.data
     low, high = _NOISE_REGIONS[split]
@@ -226,7 +227,7 @@ def noise_bank(config: Config, where: Index, split: str) -> dict[str, np.ndarray
         part = waveform[int(low * len(waveform)) : int(high * len(waveform))] / (peak or 1.0)
         if len(part) >= data.clip_samples:
             bank[path.name] = part.astype(np.float32)
-    if split == "train" or not bank:
+    if not bank or (split == "train" and config.augment.made_noise):
         seed = config.run.seed * len(SPLITS) + SPLITS.index(split)
         bank = {**made_up.noises(data.sample_rate, max(20.0, 4 * data.clip_s), seed), **bank}
     if split == "train" and where.sounds:
