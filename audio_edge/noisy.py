@@ -101,6 +101,20 @@ def _stretch(bank: Sequence[np.ndarray], length: int, rng: np.random.Generator) 
     raise UserError("the recordings of noise are silent nearly everywhere; give others")
 
 
+def sounding(clips: Split, labels: tuple[str, ...]) -> np.ndarray:
+    """Which clips have a ratio to noise, those of silence having none: bool [n].
+
+    Raises:
+        UserError: None has.
+    """
+    audible: np.ndarray = clips.waveforms.any(axis=1)
+    if SILENCE in labels:
+        audible &= clips.labels != labels.index(SILENCE)
+    if not audible.any():
+        raise UserError("every clip is silent, so none has a ratio to noise; leave --snr out")
+    return audible
+
+
 def accuracy(
     score: Callable[[np.ndarray], np.ndarray], labels: tuple[str, ...], clips: Split,
     bank: Mapping[str, np.ndarray], snrs_db: Sequence[float], *, seed: int,
@@ -123,12 +137,8 @@ def accuracy(
     """
     if clips.labels.ndim == 2:
         raise UserError("--snr is for models of one label a clip; leave it out")
-    sounding = clips.waveforms.any(axis=1)
-    if SILENCE in labels:
-        sounding &= clips.labels != labels.index(SILENCE)
-    if not sounding.any():
-        raise UserError("every clip is silent, so none has a ratio to noise; leave --snr out")
-    waveforms, truth = clips.waveforms[sounding], clips.labels[sounding]
+    audible = sounding(clips, labels)
+    waveforms, truth = clips.waveforms[audible], clips.labels[audible]
     heard: list[tuple[float, bool]] = []
     for ratio_db in (np.inf, *snrs_db):
         added = waveforms
@@ -141,6 +151,6 @@ def accuracy(
     *rows, clean = metrics.accuracy_by_snr(heard)
     del clean["snr_db"]
     return {
-        "rows": rows, "clean": clean, "left_out": int((~sounding).sum()), "noises": list(bank),
+        "rows": rows, "clean": clean, "left_out": int((~audible).sum()), "noises": list(bank),
         "seed": seed,
     }  # fmt: skip

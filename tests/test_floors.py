@@ -44,7 +44,7 @@ FLOORS = [
     {"model_table"},
     {"frontend_benchmark"},
     {"evaluation", "noisy", "background"},
-    {"parity", "report", "tuning"},
+    {"ablation", "parity", "report", "tuning"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]

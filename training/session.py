@@ -57,12 +57,12 @@ def open_run(args: argparse.Namespace) -> Iterator[Session]:
 
 
 class Session:
-    """A run with its data, decoded when first needed."""
+    """A run with its data, decoded when first needed, unless it is given the material."""
 
-    def __init__(self, run: Run, *, force: bool):
+    def __init__(self, run: Run, *, force: bool, material: Material | None = None):
         self.run, self.force = run, force
-        self._index: Index | None = None
-        self._material: Material | None = None
+        self._index: Index | None = material and material.index
+        self._material = material
 
     @property
     def index(self) -> Index:
