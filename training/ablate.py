@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = switches.variants(config, args.only)
     judged: dict[str, dict[int, Any]] = defaultdict(dict)
     found: dict[str, Any] = {}
-    with locked(where):
+    with locked(where, "--out"):
         for seed in seeds:
             base = asked[0].config(config, where, seed)
             first = Session(Run(where, base), force=args.force)
