@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def _listing(folder: Path, count: int) -> list[dict[str, Any]]:
     for kind in ("folder", "speech_commands"):
         config = from_dict({"data": {"kind": kind, "root": str(root)}})
         what = f"listed with labels, speakers and splits, `{kind}`"
-        row, where = _timed(what, count, lambda config=config: pipeline.index(config))
+        row, where = _timed(what, count, partial(pipeline.index, config))
         rows += [row, _timed(f"hashed with their sizes, `{kind}`", count, where.fingerprint)[0]]
     return rows
 

@@ -172,6 +172,6 @@ def test_other_settings_are_refused_in_the_same_folder(place, capsys):
 
 
 def test_second_process_is_kept_out(place, capsys):
-    with session.locked(place / "out"):
+    with session.locked(place / "out", "--out"):
         assert ablate.main(arguments(place)) == 2
     assert "another process is working" in capsys.readouterr().err

@@ -61,7 +61,7 @@ class Session:
 
     def __init__(self, run: Run, *, force: bool, material: Material | None = None):
         self.run, self.force = run, force
-        self._index: Index | None = material and material.index
+        self._index: Index | None = material.index if material else None
         self._material = material
 
     @property
