@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from audio_edge import annotation, classifiers, frontends, train
+from audio_edge import annotation, batches, classifiers, frontends, train
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.learner import Material
@@ -38,7 +38,7 @@ def prune(
     train.setup(config)
     classifier = load(run, "float", dropout=True)
     wanted = config.prune.sparsity
-    steps = config.prune.epochs * train.steps_per_epoch(material, config)
+    steps = config.prune.epochs * batches.per_epoch(material, config)
     if wanted:
         classifier = _wrap_for_pruning(classifier, wanted, steps)
         callbacks = [*callbacks, tfmot.sparsity.keras.UpdatePruningStep()]

@@ -7,31 +7,28 @@ same weights, bit for bit on one machine.
 
 from __future__ import annotations
 
-import itertools
-import math
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, classifiers, distribution, files, frontends, pretrained
+from audio_edge import augment, batches, classifiers, distribution, files, frontends, pretrained
 from audio_edge.board import Board
-from audio_edge.config import SILENCE, Config
+from audio_edge.config import Config
 from audio_edge.datasets import pipeline
 from audio_edge.datasets.index import Index
-from audio_edge.datasets.pipeline import Split
-from audio_edge.errors import UserError, first_line
+from audio_edge.errors import UserError
 from audio_edge.frontend import Frontend
 from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.models import shared_normalization
-from audio_edge.run import TRAINED, Run
+from audio_edge.run import Run
+from audio_edge.saver import Saver, drop_foreign_checkpoint
 from audio_edge.teachers import Teachers
 
 _CALIBRATING = 64  # clips that the statistics of given weights are measured on
@@ -129,7 +126,7 @@ def fit(
     """
     folder, config = run.stage(stage), run.config
     fingerprint = run.fingerprint(stage, material.index.fingerprint())
-    steps = steps_per_epoch(material, config)
+    steps = batches.per_epoch(material, config)
     chief, one_device = (
         distribution.is_chief(),
         _one_device(stage, fingerprint, material, config, steps),
@@ -152,10 +149,10 @@ def fit(
     optimizer.build(learner.trainable_variables)
     if chief:
         run.save()
-        _drop_foreign_checkpoint(run, stage, fingerprint)
+        drop_foreign_checkpoint(run, stage, fingerprint)
     weights = [*front.weights, *classifier.weights]
     keeper = Keeper(optimizer, learner.trainable_variables, weights, patience=patience)
-    saver = _Saver(folder, front, classifier, learner.optimizer, keeper, writes=chief)
+    saver = Saver(folder, front, classifier, learner.optimizer, keeper, writes=chief)
     first = saver.restore() if chief else 0
     if not one_device:
         distribution.send([*weights, *learner.optimizer.variables, *keeper.variables, saver.epoch])
@@ -168,15 +165,17 @@ def fit(
         shown.append(
             Board(
                 curves / "detail", learner, material, epochs=epochs,
-                batch=lambda epoch: next(iter(_batches(material, config, epoch, epoch + 1, steps))),
+                batch=lambda epoch: next(
+                    iter(batches.training(material, config, epoch, epoch + 1, steps))
+                ),
             )
         )  # fmt: skip
     if first < epochs and not keeper.ended(first):
-        checks = _val_steps(material.val, config)
+        checks = batches.checks(material.val, config)
         learner.fit(
-            distribution.dataset(partial(_batches, material, config, first, epochs, steps)),
+            distribution.dataset(partial(batches.training, material, config, first, epochs, steps)),
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
-            validation_data=distribution.dataset(partial(_validation, material.val, checks)),
+            validation_data=distribution.dataset(partial(batches.selection, material.val, checks)),
             validation_steps=checks, callbacks=[*callbacks, *shown, keeper, saver],
         )  # fmt: skip
     ran = int(saver.epoch.numpy())
@@ -201,25 +200,6 @@ def fit(
     return record
 
 
-def steps_per_epoch(material: Material, config: Config) -> int:
-    """Batches in an epoch; the last may be smaller."""
-    return math.ceil(len(_order(material, config, 0)) / config.train.batch_size)
-
-
-def _drop_foreign_checkpoint(run: Run, stage: str, fingerprint: str) -> None:
-    """Resume only what was begun with the same settings and data.
-
-    What is begun anew is no longer finished, and neither are the stages made from it.
-    """
-    checkpoints = run.stage(stage) / "checkpoints"
-    mark = checkpoints / "fingerprint.json"
-    if not mark.exists() or files.read_json(mark) != fingerprint:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        for later in TRAINED[TRAINED.index(stage) :]:
-            (run.stage(later) / "stage.json").unlink(missing_ok=True)
-        files.write_json(mark, fingerprint)
-
-
 def _one_device(
     stage: str, fingerprint: str, material: Material, config: Config, steps: int
 ) -> bool:
@@ -240,137 +220,12 @@ def _one_device(
         raise UserError("[distill] teachers need a single device; leave --distribute out")
     data = zlib.crc32(material.train.waveforms.data, zlib.crc32(material.val.waveforms.data))
     distribution.agree("settings or recordings", int(fingerprint[:7], 16) ^ data >> 4)
-    order = _order(material, config, 0)
+    order = batches.order(material, config, 0)
     last = len(order) - (steps - 1) * config.train.batch_size
-    least = min(last, len(material.val.labels) // _val_steps(material.val, config))
+    least = min(last, len(material.val.labels) // batches.checks(material.val, config))
     if least < replicas:
         raise UserError(
             f"[train] {replicas} replicas share batches of {config.train.batch_size} clips, and "
             f"one has only {least}; give another train.batch_size or fewer devices"
         )
     return False
-
-
-def _batches(
-    material: Material, config: Config, first: int, epochs: int, steps: int,
-    replicas: Sequence[int] = (0,), number: int = 1,
-) -> tf.data.Dataset:  # fmt: skip
-    """Batches from epoch `first` on.
-
-    int16 [batch, clip_samples], the outputs that they shall raise int64 [batch], step int64. Where
-    `number` replicas share each batch, those of `replicas` one after the other.
-    """
-    split, size = material.train, config.train.batch_size
-    outputs = material.index.outputs.names
-    silence = outputs.index(SILENCE) if SILENCE in outputs else -1
-
-    def generate() -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        for epoch in range(first, epochs):
-            order = _order(material, config, epoch)
-            for step in range(steps):
-                for replica in replicas:
-                    rows = order[step * size : (step + 1) * size][replica::number]
-                    silent = rows < 0
-                    clips = np.where(silent[:, None], np.int16(0), split.waveforms[rows])
-                    targets = split.targets[rows]
-                    targets[silent] = silence
-                    yield clips, targets, epoch * steps + step
-
-    signature = (
-        tf.TensorSpec([None, config.data.clip_samples], tf.int16),
-        tf.TensorSpec([None, *split.labels.shape[1:]], split.labels.dtype),
-        tf.TensorSpec([], tf.int64),
-    )
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
-
-
-def _order(material: Material, config: Config, epoch: int) -> np.ndarray:
-    labels, classes = material.train.labels, material.index.labels
-    return pipeline.epoch_order(labels, classes, config.data, seed=config.run.seed, epoch=epoch)
-
-
-def _val_steps(split: Split, config: Config) -> int:
-    return math.ceil(len(split.labels) / (4 * config.train.batch_size))
-
-
-def _validation(
-    split: Split, steps: int, replicas: Sequence[int] = (0,), number: int = 1
-) -> tf.data.Dataset:
-    """The selection clips in `steps` batches of about the same size, shared as in `_batches`."""
-    ends = np.linspace(0, len(split.labels), steps + 1).astype(int)
-
-    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start, end in itertools.pairwise(ends):
-            for replica in replicas:
-                rows = slice(start + replica, end, number)
-                yield split.waveforms[rows], split.labels[rows]
-
-    signature = (
-        tf.TensorSpec([None, split.waveforms.shape[1]], tf.int16),
-        tf.TensorSpec([None, *split.labels.shape[1:]], split.labels.dtype),
-    )
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
-
-
-class _Saver(keras.callbacks.Callback):
-    """Checkpoint and history at each epoch's end; the checkpoint is complete or absent."""
-
-    def __init__(
-        self, folder: Path, front: Frontend, classifier: keras.Model,
-        optimizer: keras.optimizers.Optimizer, keeper: Keeper, *, writes: bool = True,
-    ):  # fmt: skip
-        super().__init__()
-        self.folder, self.writes = folder, writes
-        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-        state = tf.train.Checkpoint(
-            frontend=front, classifier=classifier, optimizer=optimizer, epoch=self.epoch,
-            best=keeper.state,
-        )  # fmt: skip
-        state.save_counter  # noqa: B018  made now: all workers make a variable together
-        self.manager = tf.train.CheckpointManager(state, str(folder / "checkpoints"), max_to_keep=1)
-        self.history: list[dict[str, float]] = []
-
-    def restore(self) -> int:
-        """Load the last checkpoint, if any, and say at which epoch to go on."""
-        latest = self.manager.latest_checkpoint
-        if not latest:
-            return 0
-        try:
-            self.manager.checkpoint.restore(latest).assert_existing_objects_matched()
-            epoch = int(self.epoch.numpy())
-            self.history = files.read_json(self.folder / "history.json", list)[:epoch]
-            if len(self.history) < epoch:
-                raise ValueError(f"history.json has {len(self.history)} of {epoch} epochs")
-        except (tf.errors.OpError, AssertionError, ValueError, LookupError, RuntimeError) as error:
-            raise UserError(
-                f"{latest}: cannot be resumed ({first_line(error)}); "
-                f"delete {latest.rpartition('/')[0]} to begin the stage anew"
-            ) from error
-        return epoch
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keep the figures, then the weights: a kill between the two repeats the epoch."""
-        values = {key: float(value) for key, value in (logs or {}).items()}
-        for key, value in values.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"{self.folder.name}: the {key} is {value} after epoch {epoch + 1}; "
-                    "lower the learning rate"
-                )
-        self.epoch.assign(epoch + 1)
-        if not self.writes:
-            return
-        self.history = [*self.history[:epoch], values]
-        files.write_json(self.folder / "history.json", self.history)
-        try:
-            self.manager.save(checkpoint_number=epoch + 1)
-        except tf.errors.OpError as error:
-            reason = first_line(error).rpartition("; ")[2].partition(" [Op:")[0]
-            raise UserError(
-                f"{self.folder}/checkpoints: cannot be written ({reason}); free space and run again"
-            ) from error
-
-    def figures(self, epoch: int) -> dict[str, float]:
-        """Figures of an epoch, counted from 1."""
-        figures = self.history[epoch - 1] if self.history else {}
-        return {key: round(value, 6) for key, value in figures.items()}

@@ -34,7 +34,8 @@ FLOORS = [
     {"classifiers"},
     {"teachers", "pretrained"},
     {"learner"},
-    {"board", "keeper"},
+    {"batches", "board", "keeper"},
+    {"saver"},
     {"train"},
     # 3 products: + tfmot, the converter
     {"annotation"},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from audio_edge import files, train
+from audio_edge import files, saver, train
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.frontend import LogMel
@@ -73,12 +73,12 @@ def test_killed_three_times_gives_the_same_weights(tmp_path):
         np.testing.assert_array_equal(value, killed[name], err_msg=name)
 
 
-def saver(folder):
+def saved_in(folder):
     model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,), kernel_initializer="ones")])
     optimizer = keras.optimizers.AdamW()
     optimizer.build(model.trainable_variables)
     keeper = train.Keeper(optimizer, model.trainable_variables, model.weights, patience=0)
-    return train._Saver(folder, LogMel(), model, optimizer, keeper)
+    return saver.Saver(folder, LogMel(), model, optimizer, keeper)
 
 
 @pytest.mark.parametrize(
@@ -92,19 +92,19 @@ def saver(folder):
     ],
 )
 def test_damaged_checkpoint_is_one_sentence_that_tells_what_to_delete(tmp_path, name, content):
-    whole = saver(tmp_path)
+    whole = saved_in(tmp_path)
     for epoch in range(2):
         whole.on_epoch_end(epoch, {"loss": 1.0})
-    assert saver(tmp_path).restore() == 2
+    assert saved_in(tmp_path).restore() == 2
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=r"ckpt-2: cannot be resumed .*delete .*/checkpoints to"):
-        saver(tmp_path).restore()
+        saved_in(tmp_path).restore()
 
 
 def test_stage_begun_anew_unfinishes_those_made_from_it(tmp_path):
     run = Run(tmp_path, Config())
     for stage in TRAINED:
         files.write_json(run.stage(stage) / "stage.json", {})
-    train._drop_foreign_checkpoint(run, "pruned", "new")
+    saver.drop_foreign_checkpoint(run, "pruned", "new")
     left = [stage for stage in TRAINED if (run.stage(stage) / "stage.json").exists()]
     assert left == ["float"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tf_keras as keras
 
-from audio_edge import classifiers, compress, export, files, frontends, train
+from audio_edge import batches, classifiers, compress, export, files, frontends, train
 from audio_edge.config import load_config
 from audio_edge.datasets import pipeline
 from audio_edge.run import Run
@@ -110,7 +110,7 @@ def test_stops_when_the_selection_loss_falls_no_more_and_keeps_the_best_epoch(fo
     classifier = compress.load(run, "float")
     learner = train.Learner(run.config, frontends.load(run), classifier, material)
     learner.compile()
-    found = learner.evaluate(train._validation(material.val, 1), verbose=0)
+    found = learner.evaluate(batches.selection(material.val, 1), verbose=0)
     assert found[0] == pytest.approx(min(losses), abs=1e-5)
 
     with pytest.raises(Interrupted):
