@@ -21,7 +21,7 @@ ROOT = Path(
     os.environ.get("AUDIO_EDGE_DATA")
     or Path(__file__).parents[2] / "shared" / "data" / "speech_commands_subset"
 )
-KWS7 = Path(__file__).parents[1] / "training" / "configs" / "kws7_ds_cnn.toml"
+KWS7 = Path(__file__).parents[1] / "training" / "configs" / "kws7_best.toml"
 KWS7_TEST = {"down": 51, "go": 51, "left": 51, "right": 103, "up": 51, "unknown": 238}
 needs_data = pytest.mark.skipif(
     not (ROOT / "_background_noise_").is_dir() or not (ROOT / "right").is_dir(),
