@@ -18,7 +18,8 @@ class FrontendConfig(Section):
 
     `features` are stacked along the bands in the order given. `n_fft` is the length of the Fourier
     transform; `n_mels` bands lie between `fmin` and `fmax` in Hz (fmax 0 means half the sample
-    rate) and hold the magnitudes to the power of `exponent`, 2 or 1; `log_floor` is added to them.
+    rate), on the `mel_scale` "htk", filters of peak 1, or "slaney", filters of area 1. They hold
+    the magnitudes to the power of `exponent`, 2 or 1; `log_floor` is added to them.
     `normalize` takes each band's mean over the training clips away and divides by its deviation,
     fixed once training begins.
 
@@ -35,6 +36,7 @@ class FrontendConfig(Section):
     n_mels: int = 40
     fmin: float = 20.0
     fmax: float = 0.0
+    mel_scale: str = "htk"
     exponent: int = 2
     log_floor: float = 1e-6
     normalize: bool = False
@@ -63,6 +65,8 @@ class FrontendConfig(Section):
         require(fits, "n_fft must be a power of two and at least frame_length")
         require(self.n_fft <= 1 << 16, "n_fft must be at most 65536")
         require(self.n_mels >= 1, "n_mels must be at least 1")
+        known = self.mel_scale in ("htk", "slaney")
+        require(known, "mel_scale must be 'htk' or 'slaney'", mel_scale=self.mel_scale)
         require(self.exponent in (1, 2), "exponent must be 1 or 2")
         require(self.log_floor > 0, "log_floor must be > 0")
         rising = self.fmax == 0 or self.fmax > self.fmin

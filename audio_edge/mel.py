@@ -1,9 +1,11 @@
-"""The reference of the log-mel front end, NumPy float64: HTK mel, triangles linear in Hz.
+"""The reference of the log-mel front end, NumPy float64: mel scales, triangles linear in Hz.
 
 Every other form of the front end (training graph, .tflite) is held against this one.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -18,10 +20,27 @@ def mel_to_hz(mel: float | np.ndarray) -> np.ndarray:
     return 700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0)
 
 
+def slaney_edges(fmin: float, fmax: float, count: int) -> np.ndarray:
+    """Frequencies in Hz at equal distances on Slaney's (1998) scale: linear, above 1 kHz log."""
+    step = math.log(6.4) / 27.0  # of a mel, above 1000 Hz = 15 mel; 200 / 3 Hz below
+
+    def to_mel(frequency: float) -> float:
+        if frequency < 1000.0:
+            return frequency * 3.0 / 200.0
+        return 15.0 + math.log(frequency / 1000.0) / step
+
+    mels = np.linspace(to_mel(fmin), to_mel(fmax), count)
+    return np.where(mels < 15.0, mels * 200.0 / 3.0, 1000.0 * np.exp(step * (mels - 15.0)))
+
+
 def filterbank(
-    *, sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float | None = None
-) -> np.ndarray:
-    """Triangular mel filters with peak 1, equal to `librosa.filters.mel(htk=True, norm=None)`.
+    *, sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float | None = None,
+    scale: str = "htk",
+) -> np.ndarray:  # fmt: skip
+    """Triangular mel filters, as those of `librosa.filters.mel`.
+
+    On the scale "htk" they have peak 1 (htk=True, norm=None), on "slaney" area 1 over Hz (librosa's
+    own choice).
 
     Args:
         sample_rate: Hz.
@@ -29,6 +48,7 @@ def filterbank(
         n_mels: Number of filters.
         fmin: Lower edge of the first filter, Hz.
         fmax: Upper edge of the last filter, Hz; None or 0 is half the sample rate.
+        scale: "htk" or "slaney".
 
     Returns:
         float64 [n_fft // 2 + 1, n_mels].
@@ -36,7 +56,10 @@ def filterbank(
     Raises:
         ValueError: A filter covers no bin, so that its output would always be empty.
     """
-    edges = mel_to_hz(np.linspace(hz_to_mel(fmin), hz_to_mel(fmax or sample_rate / 2), n_mels + 2))
+    top, count = fmax or sample_rate / 2, n_mels + 2
+    edges = mel_to_hz(np.linspace(hz_to_mel(fmin), hz_to_mel(top), count))
+    if scale == "slaney":
+        edges = slaney_edges(fmin, top, count)
     bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins[:, None] - lower) / (centre - lower)
@@ -49,7 +72,7 @@ def filterbank(
             f"n_fft={n_fft}, filter {empty[0]} lies between {lower[empty[0]]:.0f} and "
             f"{upper[empty[0]]:.0f} Hz; lower n_mels or raise n_fft"
         )
-    return weights
+    return weights * (2.0 / (upper - lower)) if scale == "slaney" else weights
 
 
 def hann(length: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from audio_edge import mel
 from audio_edge.config import FrontendConfig
 from audio_edge.frontend import LogMel
+from audio_edge.reference.features import features
 
 
 @pytest.mark.parametrize(
@@ -21,16 +22,19 @@ from audio_edge.frontend import LogMel
         (22050, 1024, 32, 0, None),
     ],
 )
-def test_filterbank_equals_librosa(rate, n_fft, n_mels, fmin, fmax):
-    ours = mel.filterbank(sample_rate=rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+@pytest.mark.parametrize("scale", ["htk", "slaney"])
+def test_filterbank_equals_librosa(rate, n_fft, n_mels, fmin, fmax, scale):
+    ours = mel.filterbank(
+        sample_rate=rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, scale=scale
+    )
     theirs = librosa.filters.mel(
         sr=rate,
         n_fft=n_fft,
         n_mels=n_mels,
         fmin=fmin,
         fmax=fmax,
-        htk=True,
-        norm=None,
+        htk=scale == "htk",
+        norm=None if scale == "htk" else "slaney",
         dtype=np.float64,
     )
     np.testing.assert_allclose(ours, theirs.T, atol=1e-12)
@@ -70,6 +74,14 @@ def test_layer_equals_reference_on_noise(rng, scale):
     np.testing.assert_allclose(
         layer_output(wave), mel.logmel(np.float32(wave)), atol=5e-5
     )  # float32 rounding
+
+
+def test_layer_equals_reference_on_the_scale_of_slaney(rng):
+    config = FrontendConfig(mel_scale="slaney", log_floor=1e-8)
+    wave = np.float32(rng.normal(scale=0.1, size=16000))
+    expected = features(wave, config, sample_rate=16000)
+    np.testing.assert_allclose(layer_output(wave, config), expected, atol=5e-5)
+    assert abs(expected - features(wave, FrontendConfig(), sample_rate=16000)).max() > 1
 
 
 def test_layer_equals_reference_on_a_tone_within_60_db_of_its_peak():

@@ -36,8 +36,9 @@ class Analyzer:
     def _mel(self) -> np.ndarray:
         c = self.config
         return mel.filterbank(
-            sample_rate=self._sample_rate, n_fft=c.n_fft, n_mels=c.n_mels, fmin=c.fmin, fmax=c.fmax
-        )
+            sample_rate=self._sample_rate, n_fft=c.n_fft, n_mels=c.n_mels,
+            fmin=c.fmin, fmax=c.fmax, scale=c.mel_scale,
+        )  # fmt: skip
 
     @cached_property
     def transform(self) -> transform.Transform:

@@ -31,8 +31,9 @@ def mel_power(waveform: np.ndarray, config: FrontendConfig, *, sample_rate: int)
     """
     c = config
     return power(waveform, c) ** (c.exponent / 2) @ mel.filterbank(
-        sample_rate=sample_rate, n_fft=c.n_fft, n_mels=c.n_mels, fmin=c.fmin, fmax=c.fmax
-    )
+        sample_rate=sample_rate, n_fft=c.n_fft, n_mels=c.n_mels,
+        fmin=c.fmin, fmax=c.fmax, scale=c.mel_scale,
+    )  # fmt: skip
 
 
 def power(waveform: np.ndarray, config: FrontendConfig) -> np.ndarray:
