@@ -20,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "interpreter": ["Interpreter"],
         "models": ["MODELS"],
         "parity": ["compare"],
+        "streaming_interpreter": ["StreamingInterpreter"],
     },
 )

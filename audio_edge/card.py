@@ -50,6 +50,9 @@ class Card:
         licences: Licences of the data the model learnt from.
         multi_label: The output is a sigmoid a class, and several may be heard at once; else it is a
             softmax. Written only where true.
+        streaming: Of a file that takes a stream packet by packet: packet_samples; states, the names
+            of what it hands on; silence_packets, after which they hold silence and nothing before;
+            exact, whether each answer is that of the clip's model. Written only where there is any.
     """
 
     labels: tuple[str, ...]
@@ -63,6 +66,7 @@ class Card:
     provenance: dict[str, Any] = field(default_factory=dict)
     licences: tuple[str, ...] = ()
     multi_label: bool = False
+    streaming: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plain = all(
@@ -81,6 +85,7 @@ class Card:
             ("params", _is_count(self.params), "must be a count >= 0"),
             ("provenance", isinstance(self.provenance, dict), "must be a JSON object"),
             ("multi_label", isinstance(self.multi_label, bool), "must be true or false"),
+            ("streaming", _is_streaming(self.streaming), "must tell packets and states"),
             ("licences", all(isinstance(item, str) for item in self.licences), "must be text"),
         ]
         for key, ok, rule in rules:
@@ -95,8 +100,9 @@ class Card:
         """Return plain dicts and lists, ready for JSON."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         values.update(labels=list(self.labels), licences=list(self.licences))
-        if not self.multi_label:
-            del values["multi_label"]
+        for key in ("multi_label", "streaming"):
+            if not values[key]:
+                del values[key]
         return {"format": _FORMAT, **values}
 
     @classmethod
@@ -241,6 +247,18 @@ def _tail(model: bytes, card: Card) -> bytes:
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     labels = "".join(f"{label}\n" for label in card.labels)
     return stored_zip({LABELS_FILE: labels.encode(), CARD_FILE: text.encode()}, offset=len(model))
+
+
+def _is_streaming(value: Any) -> bool:
+    """Empty, or all that a stream needs to know."""
+    if not isinstance(value, dict) or not value:
+        return value == {}
+    if set(value) != {"packet_samples", "silence_packets", "states", "exact"}:
+        return False
+    counts, states = (value["packet_samples"], value["silence_packets"]), value["states"]
+    named = isinstance(states, list) and all(isinstance(name, str) and name for name in states)
+    once = named and len(set(states)) == len(states)
+    return once and isinstance(value["exact"], bool) and all(_is_count(n, least=1) for n in counts)
 
 
 def _is_count(value: Any, *, least: int = 0) -> bool:

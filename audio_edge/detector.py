@@ -17,6 +17,7 @@ import numpy as np
 
 from audio_edge.config import SILENCE, UNKNOWN, DetectorConfig
 from audio_edge.interpreter import Interpreter, as_float
+from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
 BEHIND = 0.35  # of a clip: where a word's middle lies when it fires, by one spoken recording
 IGNORED = (SILENCE, UNKNOWN, "_silence_", "_unknown_")
@@ -109,16 +110,17 @@ class Detector:
     """Hears labels in a stream or in a recording.
 
     Args:
-        model: An `Interpreter`, or the path of a model file.
+        model: An `Interpreter` or a `StreamingInterpreter`, which then hears this stream alone, or
+            the path of a model file.
         threshold: Smoothed score from which a label counts as heard, in (0, 1).
         window_s: Seconds over which the probabilities are averaged.
-        hop_s: Seconds between two looks at the stream.
+        hop_s: Seconds between two looks at the stream; of a streaming model to the nearest packet.
         refractory_s: Seconds after a detection in which nothing else is reported.
 
     What is None comes from the model's card, and what that lacks from `DetectorConfig`.
 
     Attributes:
-        model: The `Interpreter`.
+        model: The interpreter.
         hop_samples: Samples between two inferences.
         smoother: The `Smoother`, set up in hops.
 
@@ -128,14 +130,15 @@ class Detector:
 
     def __init__(
         self,
-        model: Interpreter | str | os.PathLike[str],
+        model: Interpreter | StreamingInterpreter | str | os.PathLike[str],
         *,
         threshold: float | None = None,
         window_s: float | None = None,
         hop_s: float | None = None,
         refractory_s: float | None = None,
     ) -> None:
-        self.model = Interpreter(model) if isinstance(model, str | os.PathLike) else model
+        self.model = open_model(model) if isinstance(model, str | os.PathLike) else model
+        self._packet = getattr(self.model, "packet_samples", 1)
         given = {
             "threshold": threshold,
             "window_s": window_s,
@@ -145,14 +148,17 @@ class Detector:
         settings: dict[str, Any] = dict(self.model.card.detector) if self.model.card else {}
         settings.update({key: value for key, value in given.items() if value is not None})
         self.config = DetectorConfig(**settings)
-        self.hop_samples = max(1, round(self.config.hop_s * self.model.sample_rate))
+        packets = round(self.config.hop_s * self.model.sample_rate / self._packet)
+        self.hop_samples = max(1, packets) * self._packet
+        whole = self.hop_samples / self.model.sample_rate
+        hop_s = whole if self._packet > 1 else self.config.hop_s
         clip_s = self.model.clip_samples / self.model.sample_rate
         self.smoother = Smoother(
             self.model.labels,
-            window=max(1, round(self.config.window_s / self.config.hop_s)),
+            window=max(1, round(self.config.window_s / hop_s)),
             threshold=self.config.threshold,
-            refractory=_hops(self.config.refractory_s, self.config.hop_s),
-            hold=_hops(clip_s + self.config.window_s, self.config.hop_s),
+            refractory=_hops(self.config.refractory_s, hop_s),
+            hold=_hops(clip_s + self.config.window_s, hop_s),
         )
         self.reset()
 
@@ -164,17 +170,20 @@ class Detector:
     def reset(self) -> None:
         """Begin a new stream."""
         self.smoother.reset()
-        self._buffer = np.zeros(self.model.clip_samples, np.float32)
+        self._newest: Any = np.zeros(self.model.clip_samples, np.float32)  # clip, or probabilities
+        if isinstance(self.model, StreamingInterpreter):
+            self.model.reset()
         self._pushed = 0
         self._inferred, self._time_s = False, 0.0  # whether the last push ran the model, and where
-        self._until = self.model.clip_samples  # samples until the next inference
+        # samples until the next inference: at first a clip, in whole packets
+        self._until = -(-self.model.clip_samples // self._packet) * self._packet
 
     def push(self, samples: np.ndarray) -> Detection | None:
         """Take the next samples of the stream.
 
-        The model runs once `clip_samples` have arrived and then every `hop_samples`. A label fires
-        when its sound has just come whole into the window, so the time of a detection is not the
-        middle of the newest window but later: `BEHIND` clips before its end.
+        The model is asked once `clip_samples` have arrived and then every `hop_samples`. A label
+        fires when its sound has just come whole into the window, so the time of a detection is not
+        the middle of the newest window but later: `BEHIND` clips before its end.
 
         Args:
             samples: float in [-1, 1] or int16, [n] with n <= hop_samples.
@@ -194,7 +203,8 @@ class Detector:
             return None
         first, rest = samples[: self._until], samples[self._until :]
         self._append(first)
-        heard = self.smoother.step(self.model(self._buffer))
+        streams = isinstance(self.model, StreamingInterpreter)
+        heard = self.smoother.step(self._newest if streams else self.model(self._newest))
         self._time_s = (self._pushed - BEHIND * self.model.clip_samples) / self.model.sample_rate
         self._until = self.hop_samples
         self._append(rest)
@@ -244,10 +254,13 @@ class Detector:
         n = len(samples)
         self._pushed += n
         self._until -= n
-        if n >= len(self._buffer):
-            self._buffer = samples[n - len(self._buffer) :].copy()
+        if isinstance(self.model, StreamingInterpreter):
+            rows = self.model.push(samples)
+            self._newest = rows[-1] if len(rows) else self._newest
+        elif n >= len(self._newest):
+            self._newest = samples[n - len(self._newest) :].copy()
         elif n:
-            self._buffer = np.concatenate([self._buffer[n:], samples])
+            self._newest = np.concatenate([self._newest[n:], samples])
 
 
 def _hops(seconds: float, hop_s: float) -> int:

@@ -17,8 +17,8 @@ from audio_edge.datasets import pipeline
 from audio_edge.datasets.index import NOISE_FOLDER
 from audio_edge.datasets.pipeline import Split
 from audio_edge.errors import UserError
-from audio_edge.interpreter import Interpreter
 from audio_edge.run import locate
+from audio_edge.streaming_interpreter import open_model
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 
@@ -49,7 +49,7 @@ def scorer(
             return np.concatenate([model(batch, training=False).numpy() for batch in batches])
 
         return score, tuple(record["labels"]), run.config.data
-    interpreter = Interpreter(target, runtime=runtime)
+    interpreter = open_model(target, runtime=runtime)
     rate = interpreter.sample_rate
     several = interpreter.card is not None and interpreter.card.multi_label
     data = DataConfig(

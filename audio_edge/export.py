@@ -6,6 +6,7 @@ input and output. A file that does not load and agree in every installed runtime
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import logging
 import tempfile
@@ -16,11 +17,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import compress, files, frontends
+from audio_edge import compress, files, frontends, streaming
 from audio_edge.card import Card, attach
 from audio_edge.errors import UserError
-from audio_edge.interpreter import Interpreter, available_runtimes
+from audio_edge.interpreter import available_runtimes
 from audio_edge.run import Run
+from audio_edge.streaming_interpreter import open_model
 from audio_edge.summary import model_summary
 from audio_edge.tflite_metadata import with_metadata
 
@@ -77,8 +79,9 @@ def _merge(probs: tf.Tensor, owners: list[int]) -> tf.Tensor:
 
 
 def convert(
-    run: Run, kind: str, *, stage: str | None = None, out: Path | None = None, dft: str = "factored"
-) -> Path:
+    run: Run, kind: str, *, stage: str | None = None, out: Path | None = None,
+    dft: str = "factored", stream: bool = False,
+) -> Path:  # fmt: skip
     """Convert a stage and write the file with its card, and the card as JSON beside it.
 
     Args:
@@ -88,13 +91,14 @@ def convert(
         out: Where to write; None is `run.model(kind)`.
         dft: The form of the front end's transform: "factored" is the fastest, "compact" the
             smallest.
+        stream: Write the file that takes packets and states: see `streaming.to_streaming`.
 
     Returns:
         The file written.
 
     Raises:
         UserError: The stage is missing, an op is not builtin, a runtime does not load the file or
-            disagrees, or the sparsity of the stage did not reach the file.
+            disagrees, the sparsity of the stage did not reach the file, or a layer cannot stream.
     """
     if kind not in KINDS:
         raise UserError(f"--to must be one of {', '.join(KINDS)}. Received: {kind!r}")
@@ -104,8 +108,15 @@ def convert(
         raise UserError(f"stage '{stage}' cannot become a {kind} file; give {wanted}")
     record = run.require(stage)
     card = _card(run, record, "int8" if kind == "int8" else stage, dft)
-    content = attach(with_metadata(to_flatbuffer(compose(run, stage, dft=dft)), card), card)
-    target = out or run.model(kind)
+    model = compose(run, stage, dft=dft)
+    if stream:
+        made = streaming.to_streaming(model)
+        card = dataclasses.replace(card, streaming=_told(made))
+        buffer = stream_to_flatbuffer(made)
+    else:
+        buffer = to_flatbuffer(model)
+    content = attach(with_metadata(buffer, card), card)
+    target = out or run.model(kind, streaming=stream)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
         draft.write_bytes(content)
@@ -124,19 +135,32 @@ def to_flatbuffer(model: keras.Model) -> bytes:
     function = tf.function(
         lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
     )
-    concrete = function.get_concrete_function()
+    return _lowered(function.get_concrete_function(), model)
+
+
+def stream_to_flatbuffer(stream: streaming.Streaming) -> bytes:
+    """Convert one step of a stream; the states inside a quantisation-aware body become int8."""
+    return streaming.in_order(_lowered(streaming.concrete(stream), stream.model, tf.int8), stream)
+
+
+def _lowered(concrete: Any, model: keras.Model, io: tf.DType = tf.float32) -> bytes:
+    """Convert a concrete function; `io` is the type of the inputs and outputs in an int8 body."""
     holder = tf.Module()  # the model itself would have every layer traced once more
     holder.held = model.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    level = logging.getLogger("tensorflow").level
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        converter.inference_input_type = converter.inference_output_type = io
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         return converter.convert()
     finally:
-        logging.getLogger("tensorflow").setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
@@ -170,6 +194,14 @@ def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
     )
 
 
+def _told(made: streaming.Streaming) -> dict[str, Any]:
+    """What the card says of a stream."""
+    return {
+        "packet_samples": made.packet_samples, "states": list(made.shapes),
+        "silence_packets": -(-made.reach // made.packet_samples), "exact": made.exact,
+    }  # fmt: skip
+
+
 def _installed(name: str) -> bool:
     try:
         importlib.metadata.version(name)
@@ -189,7 +221,7 @@ def _check(draft: Path, target: Path, record: dict[str, Any], agreement: float) 
     _check_sparsity(summary, target, record)
     heard: dict[str, np.ndarray] = {}
     for runtime in available_runtimes():
-        interpreter = Interpreter(draft, runtime=runtime)
+        interpreter = open_model(draft, runtime=runtime)
         rng = np.random.default_rng(0)
         levels = np.array([0.0, 0.001, 0.03, 1.0], np.float32)[:, None]
         noise = rng.uniform(-1, 1, (4, interpreter.clip_samples)).astype(np.float32)

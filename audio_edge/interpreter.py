@@ -65,6 +65,19 @@ def load(model: bytes, runtime: str, num_threads: int) -> Any:
     return interpreter
 
 
+def loaded(path: str, model: bytes, runtime: str, num_threads: int) -> Any:
+    """As `load`, but a refusal is a `UserError` that names the file."""
+    if num_threads < 1:
+        raise ValueError(f"num_threads must be >= 1. Received: num_threads={num_threads}")
+    try:
+        return load(model, runtime, num_threads)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: {runtime} {version_of(runtime)} cannot load it ({first_line(error)}); "
+            "copy or export it again"
+        ) from error
+
+
 def as_float(samples: np.ndarray) -> np.ndarray:
     """float32 in [-1, 1] of float or int16 samples; int16 is divided by 32768.
 
@@ -110,20 +123,16 @@ class Interpreter:
     def __init__(
         self, path: str | os.PathLike[str], *, runtime: str | None = None, num_threads: int = 1
     ) -> None:
-        if num_threads < 1:
-            raise ValueError(f"num_threads must be >= 1. Received: num_threads={num_threads}")
         self.path = os.fspath(path)
         content = read_model(path)
         model, self.card = split(content, source=self.path)
+        if self.card and self.card.streaming:
+            raise UserError(
+                f"{self.path}: takes a stream and not clips; open it with StreamingInterpreter"
+            )
         self.runtime = choose_runtime(runtime)
         self.runtime_version = version_of(self.runtime)
-        try:
-            self._runner = load(model, self.runtime, num_threads)
-        except (ValueError, RuntimeError) as error:
-            who = f"{self.runtime} {self.runtime_version}"
-            raise UserError(
-                f"{self.path}: {who} cannot load it ({first_line(error)}); copy or export it again"
-            ) from error
+        self._runner = loaded(self.path, model, self.runtime, num_threads)
         self._input, self._output = self._describe()
         self.clip_samples = int(self._input["shape"].max())
         classes = int(self._output["shape"][-1])

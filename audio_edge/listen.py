@@ -17,8 +17,9 @@ from typing import Any
 from audio_edge import audio
 from audio_edge.detector import Detection, Detector, is_ignored
 from audio_edge.errors import UserError, command
-from audio_edge.interpreter import RUNTIMES, Interpreter
+from audio_edge.interpreter import RUNTIMES
 from audio_edge.microphone import Microphone, input_devices
+from audio_edge.streaming_interpreter import open_model
 from audio_edge.truth import Verdict, Word, match, read_labels
 
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{index:3d}  {name}  ({rate} Hz)")
         return 0
     _check(args)
-    detector = Detector(Interpreter(args.model, runtime=args.runtime), threshold=args.threshold)
+    detector = Detector(open_model(args.model, runtime=args.runtime), threshold=args.threshold)
     if args.file is None:
         return _live(detector, args)
     return _recording(detector, args)

@@ -75,8 +75,8 @@ def latency(
 
     Returns:
         A row for each (file, runtime): path, runtime, version, threads, and either runs, p50_ms,
-        p90_ms and rtf (p50 over the clip's duration; None where no card says it), or `error`, the
-        reason why the runtime does not run the file.
+        p90_ms and rtf (p50 over the duration of a clip, or of a packet; None where no card says
+        it), or `error`, the reason why the runtime does not run the file.
 
     Raises:
         UserError: A file is missing or damaged, a runtime is not installed, too few runs.
@@ -102,9 +102,14 @@ def latency(
     seconds = interleaved([session.run for _, session, _ in timed], runs, progress)
     for (row, _, card), column in zip(timed, seconds.T, strict=True):
         p50, p90 = (1000 * float(p) for p in np.percentile(column, [50, 90]))
-        rtf = p50 / 1000 / (card.clip_samples / card.sample_rate) if card else None
+        rtf = p50 / 1000 / _seconds(card) if card else None
         row.update(runs=runs, p50_ms=p50, p90_ms=p90, rtf=rtf)
     return rows
+
+
+def _seconds(card: Card) -> float:
+    """Of new audio that one inference takes: a clip, or a packet of a stream."""
+    return card.streaming.get("packet_samples", card.clip_samples) / card.sample_rate
 
 
 def check_runs(runs: int) -> None:

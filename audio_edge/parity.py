@@ -1,23 +1,26 @@
 """Proof that two models are the same network.
 
-Per-clip difference of probabilities and top-1 agreement are held to limits; the SNR is told.
+Per-clip difference of probabilities and top-1 agreement are held to limits; the SNR is told. A
+streaming file is held against one of clips at every hop of recordings too.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from audio_edge import audio, evaluation, metrics
+from audio_edge import audio, evaluation, metrics, stream_parity
 from audio_edge.datasets import noise
 from audio_edge.datasets.pipeline import Split, silence_cuts
 from audio_edge.errors import UserError
 from audio_edge.run import locate
+from audio_edge.streaming_interpreter import StreamingInterpreter
 from audio_edge.summary import model_summary
 
 
@@ -48,6 +51,9 @@ SAME_ARITHMETIC = Limits(1e-4, 0.999)
 FAKE_QUANT = Limits(0.15, 0.98)
 # float against int8: other weights since pruning; a borderline clip may swing, most must agree
 QUANTISED = Limits(1.0, 0.95)
+# int8 stream against int8 clips: the same steps, but where a rounding of the front end decides
+SAME_STEPS = Limits(0.15, 0.995)
+JOINED_S = 60.0  # of clips end to end, where there are no recordings
 
 
 def limits_for(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Limits:
@@ -61,6 +67,7 @@ def limits_for(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Limits:
 def compare(
     a: str | os.PathLike[str], b: str | os.PathLike[str], *,
     data: str | os.PathLike[str] | None = None, split: str = "val", limits: Limits | None = None,
+    recordings: Sequence[str | os.PathLike[str]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Hold model B against model A on the same clips.
 
@@ -71,10 +78,13 @@ def compare(
             to, or, outside any run, made-up noises at many levels.
         split: Of the run.
         limits: None takes `limits_for(a, b)`.
+        recordings: Where one of the two is a stream and the other is not, what to hold them against
+            each other on at every hop; none takes the clips, joined to `JOINED_S` seconds.
 
     Returns:
         n, max_delta, mean_delta (means of per-clip greatest differences), agreement, snr_db,
-        accuracy_a and accuracy_b where labels are known, worst clip, limits, and ok.
+        accuracy_a and accuracy_b where labels are known, worst clip, limits, and ok; hops of
+        `stream_parity.compare`, to which the limits apply too.
 
     Raises:
         UserError: The two have other labels or take other clips.
@@ -108,7 +118,31 @@ def compare(
     if clips.labels.ndim == 1 and (clips.labels >= 0).all():
         result["accuracy_a"] = float((probs_a.argmax(axis=1) == clips.labels).mean())
         result["accuracy_b"] = float((probs_b.argmax(axis=1) == clips.labels).mean())
+    stream, clip = (score_a, score_b) if _streams(score_a) else (score_b, score_a)
+    if isinstance(stream, StreamingInterpreter) and not _streams(clip):
+        heard = {os.fspath(path): _read(path, data_a.sample_rate) for path in recordings}
+        heard = heard or {"clips": _joined(clips, data_a.sample_rate)}
+        hops = stream_parity.compare(stream, clip, heard)
+        least = max(limits.min_agreement, SAME_STEPS.min_agreement)
+        result["hops"] = hops
+        result["ok"] &= hops["max_delta"] <= limits.max_delta and hops["agreement"] >= least
+    elif recordings:
+        raise UserError("--recordings is for a streaming file against one of clips; leave it out")
     return result
+
+
+def _streams(score: Any) -> bool:
+    return isinstance(score, StreamingInterpreter)
+
+
+def _read(path: str | os.PathLike[str], sample_rate: int) -> np.ndarray:
+    return audio.to_int16(audio.read(path, sample_rate=sample_rate)[0])
+
+
+def _joined(clips: Split, sample_rate: int) -> np.ndarray:
+    """Clips in any order, end to end."""
+    order = np.random.default_rng(0).permutation(len(clips.waveforms))
+    return np.concatenate([clips.waveforms[n] for n in order])[: round(JOINED_S * sample_rate)]
 
 
 def _agreement(probs_a: np.ndarray, probs_b: np.ndarray, *, multi_label: bool) -> float:

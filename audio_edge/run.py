@@ -69,9 +69,9 @@ class Run:
         """Folder of a trained stage: "float", "pruned" or "qat"."""
         return self.dir / name
 
-    def model(self, kind: str) -> Path:
-        """The converted file: kind "float" or "int8"."""
-        return self.dir / "tflite" / f"model_{kind}.tflite"
+    def model(self, kind: str, *, streaming: bool = False) -> Path:
+        """The converted file: kind "float" or "int8", for clips or for a stream."""
+        return self.dir / "tflite" / f"model_{kind}{'_streaming' * streaming}.tflite"
 
     @property
     def results(self) -> Path:

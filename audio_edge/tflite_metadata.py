@@ -39,14 +39,7 @@ def with_metadata(model: bytes, card: Card) -> bytes:
         raise UserError(
             "writing metadata needs ai-edge-litert; pip install ai-edge-litert"
         ) from error
-    import flatbuffers
     import numpy as np
-
-    class AlignedBuilder(flatbuffers.Builder):
-        """Python's generated code ignores the schema's `force_align: 16` of a buffer's bytes."""
-
-        def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
-            return int(super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment))
 
     tree = schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
     buffer = schema.BufferT()
@@ -61,7 +54,20 @@ def with_metadata(model: bytes, card: Card) -> bytes:
         entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
         tree.buffers.append(buffer)
         tree.metadata.append(entry)
-    builder = AlignedBuilder(len(model) + 4096)
+    return repacked(tree, len(model))
+
+
+def repacked(tree: Any, size: int) -> bytes:
+    """The flatbuffer of a parsed model, of about `size` bytes."""
+    import flatbuffers
+
+    class AlignedBuilder(flatbuffers.Builder):
+        """Python's generated code ignores the schema's `force_align: 16` of a buffer's bytes."""
+
+        def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
+            return int(super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment))
+
+    builder = AlignedBuilder(size + 4096)
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
@@ -77,13 +83,18 @@ def _pack(card: Card) -> bytes:
     audio = _table(builder, 2, {0: ("uint32", card.sample_rate), 1: ("uint32", 1)})
     content = _table(builder, 3, {0: ("uint8", _AUDIO_PROPERTIES), 1: ("offset", audio)})
     told = f"{seconds:g} s of mono audio in [-1, 1] at {card.sample_rate} Hz."
-    waveform = _tensor(builder, "waveform", told, 3, content)
+    states = list(card.streaming.get("states", ()))
+    if states:
+        packet_s = card.streaming["packet_samples"] / card.sample_rate
+        told = f"The next {packet_s:g} s of {told[len(f'{seconds:g} s of ') :]}"
+    waveform = _tensor(builder, "packet" if states else "waveform", told, 3, content)
     labels = _file(builder, LABELS_FILE, "The labels, one a line.", _TENSOR_AXIS_LABELS)
     files = _vector(builder, [labels])
     probs = _tensor(builder, "probs", "The probability of each label.", 6, files)
 
     # SubGraphMetadata: 2 input_tensor_metadata, 3 output_tensor_metadata
-    inputs, outputs = _vector(builder, [waveform]), _vector(builder, [probs])
+    inputs = _vector(builder, [waveform, *(_state(builder, f"state_{name}") for name in states)])
+    outputs = _vector(builder, [probs, *(_state(builder, f"next_{name}") for name in states)])
     subgraph = _table(builder, 10, {2: ("offset", inputs), 3: ("offset", outputs)})
 
     # ModelMetadata: 0 name, 1 description, 2 version, 3 subgraph_metadata, 5 license,
@@ -108,6 +119,12 @@ def _tensor(builder: Any, name: str, description: str, slot: int, value: int) ->
     texts = builder.CreateString(name), builder.CreateString(description)
     fields = {0: ("offset", texts[0]), 1: ("offset", texts[1]), slot: ("offset", value)}
     return _table(builder, 7, fields)
+
+
+def _state(builder: Any, name: str) -> int:
+    """TensorMetadata of what a stream hands on from step to step."""
+    texts = builder.CreateString(name), builder.CreateString("State of the stream.")
+    return _table(builder, 7, {0: ("offset", texts[0]), 1: ("offset", texts[1])})
 
 
 def _file(builder: Any, name: str, description: str, kind: int) -> int:

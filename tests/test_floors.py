@@ -22,6 +22,7 @@ FLOORS = [
     {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT
     {"interpreter", "tflite_file", "tflite_metadata", "microphone"},
+    {"streaming_interpreter"},
     {"detector", "summary", "probe", "scoring"},
     {"measure", "truth"},
     {"benchmark", "canvas"},
@@ -39,12 +40,12 @@ FLOORS = [
     {"train"},
     # 3 products: + tfmot, the converter
     {"annotation"},
-    {"compress"},
+    {"compress", "streaming"},
     {"export"},
     {"untrained"},
     {"model_table"},
     {"frontend_benchmark"},
-    {"evaluation", "noisy", "background"},
+    {"evaluation", "noisy", "background", "stream_parity"},
     {"ablation", "parity", "report", "tuning"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},

@@ -2,7 +2,7 @@
 
 Without --to, a run becomes both files in RUN/tflite; a stage becomes what it can become. A file
 takes raw PCM as float32 in [-1, 1] and gives probabilities; its card stands inside it and beside
-it.
+it. With --streaming it takes the next packet and its state instead of a whole clip.
 """
 
 from __future__ import annotations
@@ -40,9 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="how the front end computes its transform: factored is the fastest, compact has the "
         "fewest constants (default %(default)s)",
     )  # fmt: skip
+    made.add_argument(
+        "--streaming", action="store_true",
+        help="write the file that goes on from packet to packet "
+        "(default DIR/tflite/model_KIND_streaming.tflite)",
+    )  # fmt: skip
     made.add_argument("--force", action="store_true", help="overwrite the file")
     args = made.parse_args(argv)
     from audio_edge import export
+    from audio_edge.card import read_card
     from audio_edge.run import Run, locate
 
     found = locate(args.source)
@@ -58,7 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         kinds = [args.to]
     if args.out and len(kinds) > 1:
         raise UserError("--out names one file; say which by --to float or --to int8")
-    targets = [(kind, Path(args.out) if args.out else run.model(kind)) for kind in kinds]
+    targets = [
+        (kind, Path(args.out) if args.out else run.model(kind, streaming=args.streaming))
+        for kind in kinds
+    ]
     for _, target in targets:
         if target.suffix != ".tflite":
             raise UserError(f"{target}: --out must end in .tflite")
@@ -67,7 +76,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise UserError(f"{path}: exists already; give --force or --out FILE")
     for kind, target in targets:
         chosen = None if whole else stage
-        export.convert(Run.open(run.dir), kind, stage=chosen, out=target, dft=args.dft)
+        export.convert(
+            Run.open(run.dir), kind, stage=chosen, out=target, dft=args.dft, stream=args.streaming
+        )
+        if args.streaming and not read_card(target).streaming["exact"]:
+            print(
+                f"note: {target} hears what was before a clip, where the clip's model hears its "
+                "edge; see what that changes with python -m tflite.compare, and train with "
+                "model.padding = 'valid' if it is too much",
+                file=sys.stderr,
+            )
         print(target)
     return 0
 

@@ -66,10 +66,13 @@ class Analysis:
     Args:
         analyzer: Settings and constants.
         waveform: [batch, samples] in [-1, 1].
+        level: [batch, n_mels], what PCEN goes on from in a stream, and leaves for the next packet;
+            None begins with the first frame.
     """
 
-    def __init__(self, analyzer: Analyzer, waveform: tf.Tensor):
+    def __init__(self, analyzer: Analyzer, waveform: tf.Tensor, *, level: tf.Tensor | None = None):
         self.analyzer, self.config, self.waveform = analyzer, analyzer.config, waveform
+        self.level = level
 
     @cached_property
     def frames(self) -> tf.Tensor:
@@ -161,7 +164,10 @@ class Frontend(keras.layers.Layer):
 
     def call(self, waveform: tf.Tensor) -> tf.Tensor:
         """[batch, samples] -> [batch, frames, width, 1]."""
-        bands = self.extract(Analysis(self.analyzer, waveform))
+        return self.finish(self.extract(Analysis(self.analyzer, waveform)))
+
+    def finish(self, bands: tf.Tensor) -> tf.Tensor:
+        """Normalise what `extract` gives: [batch, frames, width] -> [batch, frames, width, 1]."""
         if self.config.normalize:
             bands = (bands - self.mean) * self.scale
         return tf.expand_dims(bands, axis=-1)

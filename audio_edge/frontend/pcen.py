@@ -82,7 +82,7 @@ class PCEN(Frontend):
     def extract(self, analysis: Analysis) -> tf.Tensor:
         """The feature of an analysis: [batch, frames, width]."""
         energy = analysis.mel_power
-        level, _ = self.smooth(energy)
+        level, analysis.level = self.smooth(energy, analysis.level)
         gain, bias, power = (tf.exp(w) for w in (self.log_gain, self.log_bias, self.log_power))
         # Powers by exp and log, which XNNPACK has and POW it has not; bias^power is taken out, so
         # that silence gives exactly 0.
