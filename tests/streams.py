@@ -28,7 +28,7 @@ def spread(classifier: keras.Model, features: tf.Tensor) -> None:
     logits = classifier(features).numpy().astype(np.float64)
     last = classifier.get_layer("logits")
     kernel, bias = last.get_weights()
-    gain = 0.8 / logits.std(axis=0)
+    gain = 1.0 / logits.std(axis=0).max()
     last.set_weights([kernel * gain, gain * (bias - logits.mean(axis=0))])
 
 
@@ -44,8 +44,8 @@ def sound(seconds: float, *, sample_rate: int = 16000, seed: int = 0) -> np.ndar
     return mixed.astype(np.float32)
 
 
-def run(folder: Path, **sections: dict[str, object]) -> Run:
-    """A run whose stages "float" and "qat" hold a shaken classifier, quantised on sound."""
+def run(folder: Path, *, steps: int = 1, **sections: dict[str, object]) -> Run:
+    """A run of the stages "float" and "qat", its classifier shaken, its ranges found in `steps`."""
     named = {"run": {"name": "stream", "dir": str(folder)}, "prune": {"sparsity": 0.0}}
     settings = config.from_dict({**named, **sections})
     made = Run.create(settings)
@@ -59,8 +59,9 @@ def run(folder: Path, **sections: dict[str, object]) -> Run:
     normals = [layer for layer in normals if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in normals:  # only the ranges shall move
         layer.trainable = False
-    for _ in range(20):
-        quantised(features, training=True)
+    hear = tf.function(lambda: quantised(features[::4], training=True), autograph=False)
+    for _ in range(steps):  # the moving averages begin at -6 and 6, and move by a thousandth
+        hear()
     for layer in normals:
         layer.trainable = True
     for stage, model in (("float", plain), ("qat", quantised)):

@@ -27,7 +27,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run, its folder beside that of its files, of clips and of streams, float and int8."""
-    found = run(tmp_path_factory.mktemp("streams") / "run", **SETTINGS)
+    found = run(tmp_path_factory.mktemp("streams") / "run", steps=2000, **SETTINGS)
     for kind in KINDS:
         for stream, path in enumerate(files(found, kind)):
             export.convert(found, kind, out=path, stream=bool(stream))
