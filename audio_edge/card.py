@@ -144,7 +144,7 @@ def attach(model: bytes, card: Card) -> bytes:
         UserError: `model` is not a TFLite flatbuffer.
     """
     check_magic(model, source="model")
-    return model + _tail(model, card)
+    return model + _tail(sha256(model), card, offset=len(model))
 
 
 def split(content: bytes, *, source: str | os.PathLike[str]) -> tuple[bytes, Card | None]:
@@ -176,10 +176,11 @@ def split(content: bytes, *, source: str | os.PathLike[str]) -> tuple[bytes, Car
     except UserError as error:
         raise UserError(f"{source}: {error}") from error
     model, hashes = content[:start], document.get("hashes")
-    if not isinstance(hashes, dict) or hashes.get("buffers") != sha256(model):
+    digest = sha256(model)  # once: of a large file it is most of the time
+    if not isinstance(hashes, dict) or hashes.get("buffers") != digest:
         raise UserError(f"{damaged} (the model differs from its hash); copy or export it again")
     try:
-        intact = content[start:] == _tail(model, card)
+        intact = content[start:] == _tail(digest, card, offset=start)
     except ValueError:  # JSON that we would not write: NaN, half a surrogate pair
         intact = False
     if not intact:
@@ -239,14 +240,14 @@ def _read_tail(content: bytes) -> tuple[int, dict[str, Any]]:
     return start, document
 
 
-def _tail(model: bytes, card: Card) -> bytes:
-    """The canonical zip of a card, its offsets counted from the beginning of the model."""
+def _tail(digest: str, card: Card, *, offset: int) -> bytes:
+    """The canonical zip of a card, `offset` bytes into a file whose model has this hash."""
     document = json.loads(json.dumps(card.to_dict(), allow_nan=False))
-    document["hashes"] = {"buffers": sha256(model)}
+    document["hashes"] = {"buffers": digest}
     document["hashes"]["card"] = fingerprint(document)
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     labels = "".join(f"{label}\n" for label in card.labels)
-    return stored_zip({LABELS_FILE: labels.encode(), CARD_FILE: text.encode()}, offset=len(model))
+    return stored_zip({LABELS_FILE: labels.encode(), CARD_FILE: text.encode()}, offset=offset)
 
 
 def _is_streaming(value: Any) -> bool:
