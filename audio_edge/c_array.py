@@ -1,0 +1,149 @@
+"""A `.tflite` file as C: the bytes as an aligned constant array, and what its callers need to know.
+
+`NAME.h` declares and `NAME.c` defines; both are plain C99 and C++, with no other header than the
+standard's. The array holds the whole file, card included.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from audio_edge import files, tflite_file
+from audio_edge.card import Card, read_model, split
+from audio_edge.errors import UserError
+from audio_edge.tflite_file import Tensor
+
+ALIGNMENT = 16  # bytes: what the interpreters ask of a flatbuffer
+_COLUMNS = 12
+
+
+def paths(model: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """The header and the source that belong to a file: beside it, of its name."""
+    return Path(model).with_suffix(".h"), Path(model).with_suffix(".c")
+
+
+def write(model: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a file as C, beside it; returns header and source.
+
+    All names begin with that of the file: `model_int8_data`, `model_int8_len`,
+    `MODEL_INT8_SAMPLE_RATE` and so on.
+
+    Raises:
+        UserError: The file cannot be read, is damaged, or carries no card.
+    """
+    content = read_model(model)
+    flatbuffer, card = split(content, source=model)
+    if card is None:
+        raise UserError(f"{model}: carries no model card, so its labels are not known to C either")
+    [graph, *_] = tflite_file.parse(flatbuffer, source=model)
+    ends = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    header, source = paths(model)
+    name = identifier(header.stem)
+    files.write_bytes(header, _header(name, card, *ends).encode())
+    files.write_bytes(source, _source(name, header.name, card, content).encode())
+    return header, source
+
+
+def identifier(text: str) -> str:
+    """A C name: letters, digits and underscores, no digit in front."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").lower()
+    return plain if plain and not plain[0].isdigit() else f"model_{plain}".rstrip("_")
+
+
+def _header(name: str, card: Card, given: Tensor, made: Tensor) -> str:
+    big = name.upper()
+    constants = [
+        ("SAMPLE_RATE", str(card.sample_rate), "Hz"),
+        ("CLIP_SAMPLES", str(card.clip_samples), "samples of one input"),
+        ("LABELS", str(len(card.labels)), "outputs, in the order of the labels"),
+        ("MULTI_LABEL", str(int(card.multi_label)), "1: several labels may be heard at once"),
+        *_quantisation("INPUT", given),
+        *_quantisation("OUTPUT", made),
+        *_detector(card),
+    ]
+    width = max(len(key) for key, _, _ in constants)
+    defined = [
+        f"#define {big}_{key.ljust(width)} {value}  /* {note} */" for key, value, note in constants
+    ]
+    lines = [
+        f"/* {_comment(card.name)}, {card.stage}: {_comment(', '.join(card.labels))} */",
+        f"#ifndef {big}_H", f"#define {big}_H", "", "#include <stddef.h>", "",
+        "#ifdef __cplusplus", 'extern "C" {', "#endif", "", *defined, "",
+        f"/* The .tflite file, aligned to {ALIGNMENT} bytes. */",
+        f"extern const unsigned char {name}_data[];", f"extern const size_t {name}_len;",
+        f"extern const char* const {name}_labels[{big}_LABELS];  /* UTF-8 */", "",
+        "#ifdef __cplusplus", "}", "#endif", "", f"#endif  /* {big}_H */", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _source(name: str, header: str, card: Card, content: bytes) -> str:
+    rows = [
+        "  " + " ".join(f"0x{byte:02x}," for byte in content[start : start + _COLUMNS])
+        for start in range(0, len(content), _COLUMNS)
+    ]
+    align = f"{name.upper()}_ALIGNED"
+    lines = [
+        f'#include "{header}"', "",
+        "#if defined(__GNUC__)", f"#define {align} __attribute__((aligned({ALIGNMENT})))",
+        "#elif defined(_MSC_VER)", f"#define {align} __declspec(align({ALIGNMENT}))",
+        "#else", '#error "say how this compiler aligns an array"', "#endif", "",
+        f"const {align} unsigned char {name}_data[] = {{", *rows, "};", "",
+        f"const size_t {name}_len = {len(content)};", "",
+        f"const char* const {name}_labels[{name.upper()}_LABELS] = {{",
+        *(f"  {_literal(label)}," for label in card.labels), "};", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _quantisation(end: str, tensor: Tensor) -> Sequence[tuple[str, str, str]]:
+    """Type, scale and zero point: real = (stored - zero point) * scale; 1 and 0 for float."""
+    scale = tensor.scales[0] if tensor.scales else 1.0
+    return [
+        (f"{end}_{tensor.dtype}", "1", f"the type of the {end.lower()}"),
+        (f"{end}_SCALE", _float(scale), "real = (stored - zero point) * scale"),
+        (f"{end}_ZERO_POINT", str(tensor.zero_point if tensor.scales else 0), "of a stored value"),
+    ]
+
+
+def _detector(card: Card) -> list[tuple[str, str, str]]:
+    """What the card says of them, in samples and shares."""
+    notes = {
+        "hop_s": ("HOP_SAMPLES", "from one clip to the next"),
+        "window_s": ("WINDOW_SAMPLES", "over which probabilities are averaged"),
+        "refractory_s": ("REFRACTORY_SAMPLES", "of silence after a detection"),
+    }
+    rows = [
+        (key, str(round(card.detector[name] * card.sample_rate)), note)
+        for name, (key, note) in notes.items()
+        if name in card.detector
+    ]
+    if "threshold" in card.detector:
+        rows.append(
+            ("THRESHOLD", _float(card.detector["threshold"]), "of the averaged probability")
+        )
+    return rows
+
+
+def _float(value: float) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"no constant of C: {value}")
+    text = repr(float(value))
+    return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+def _literal(text: str) -> str:
+    """A string of C; what is not plain ASCII in octal, which ends after three digits."""
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return '"' + "".join(plain) + '"'
+
+
+def _comment(text: str) -> str:
+    return text.replace("*/", "* /").replace("/*", "/ *")
