@@ -115,7 +115,7 @@ def _detector(card: Card) -> list[tuple[str, str, str]]:
     notes = {
         "hop_s": ("HOP_SAMPLES", "from one clip to the next"),
         "window_s": ("WINDOW_SAMPLES", "over which probabilities are averaged"),
-        "refractory_s": ("REFRACTORY_SAMPLES", "of silence after a detection"),
+        "refractory_s": ("REFRACTORY_SAMPLES", "from one detection to the next"),
     }
     rows = [
         (key, str(round(card.detector[name] * card.sample_rate)), note)

@@ -1,7 +1,7 @@
 """From a trained stage to a `.tflite` file: raw PCM in, probabilities out, card inside.
 
 The graph has builtin ops only and is converted at the fixed shape (1, clip_samples) with float32
-input and output. A file that does not load and agree in every installed runtime is never written.
+input and output. A file that does not load in a runtime that it is meant for is never written.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 import importlib.metadata
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import compress, files, frontends, streaming
-from audio_edge.card import Card, attach
+from audio_edge import compress, files, frontends, streaming, targets
+from audio_edge.card import Card, attach, split
 from audio_edge.errors import UserError
-from audio_edge.interpreter import available_runtimes
 from audio_edge.run import Run
 from audio_edge.streaming_interpreter import open_model
 from audio_edge.summary import model_summary
@@ -80,7 +80,7 @@ def _merge(probs: tf.Tensor, owners: list[int]) -> tf.Tensor:
 
 def convert(
     run: Run, kind: str, *, stage: str | None = None, out: Path | None = None,
-    dft: str = "factored", stream: bool = False,
+    dft: str = "factored", runtime: str = targets.ANY, stream: bool = False,
 ) -> Path:  # fmt: skip
     """Convert a stage and write the file with its card, and the card as JSON beside it.
 
@@ -91,13 +91,14 @@ def convert(
         out: Where to write; None is `run.model(kind)`.
         dft: The form of the front end's transform: "factored" is the fastest, "compact" the
             smallest.
+        runtime: The target that the file must load in, of `targets.TARGETS`, or "any" of them.
         stream: Write the file that takes packets and states: see `streaming.to_streaming`.
 
     Returns:
         The file written.
 
     Raises:
-        UserError: The stage is missing, an op is not builtin, a runtime does not load the file or
+        UserError: The stage is missing, an op is not builtin, a target does not load the file or
             disagrees, the sparsity of the stage did not reach the file, or a layer cannot stream.
     """
     if kind not in KINDS:
@@ -106,49 +107,65 @@ def convert(
     if (stage == "qat") != (kind == "int8"):
         wanted = "DIR/qat" if kind == "int8" else "DIR/float or DIR/pruned"
         raise UserError(f"stage '{stage}' cannot become a {kind} file; give {wanted}")
-    record = run.require(stage)
-    card = _card(run, record, "int8" if kind == "int8" else stage, dft)
+    record, claims = run.require(stage), targets.claimed(runtime)
+    card = card_of(run, stage, dft, claims)
     model = compose(run, stage, dft=dft)
-    if stream:
-        made = streaming.to_streaming(model)
+    made = streaming.to_streaming(model) if stream else None
+    if made:
         card = dataclasses.replace(card, streaming=_told(made))
-        buffer = stream_to_flatbuffer(made)
-    else:
-        buffer = to_flatbuffer(model)
-    content = attach(with_metadata(buffer, card), card)
+
+    def lowered(per_channel: bool) -> bytes:
+        if made:
+            return stream_to_flatbuffer(made, per_channel_dense=per_channel)
+        return to_flatbuffer(model, per_channel_dense=per_channel)
+
+    content = attach(with_metadata(targets.fitting(lowered, claims), card), card)
     target = out or run.model(kind, streaming=stream)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
         draft.write_bytes(content)
-        _check(draft, target, record, _AGREEMENT[kind])
+        _check(draft, target, record, _AGREEMENT[kind], claims)
     files.write_bytes(target, content)
     files.write_json(target.with_suffix(".json"), card.to_dict())
     return target
 
 
-def to_flatbuffer(model: keras.Model) -> bytes:
+def to_flatbuffer(model: keras.Model, *, per_channel_dense: bool = True) -> bytes:
     """Convert a Keras model [batch, samples] -> [batch, classes] at batch 1, with builtin ops only.
 
     A quantisation-aware trained body becomes int8; everything else stays float32.
+
+    Args:
+        model: The model.
+        per_channel_dense: The converter may give dense layers a scale a channel, see
+            `targets.fitting`.
     """
     signature = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="waveform")
     function = tf.function(
         lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
     )
-    return _lowered(function.get_concrete_function(), model)
+    return _lowered(function.get_concrete_function(), model, per_channel_dense=per_channel_dense)
 
 
-def stream_to_flatbuffer(stream: streaming.Streaming) -> bytes:
+def stream_to_flatbuffer(stream: streaming.Streaming, *, per_channel_dense: bool = True) -> bytes:
     """Convert one step of a stream; the states inside a quantisation-aware body become int8."""
-    return streaming.in_order(_lowered(streaming.concrete(stream), stream.model, tf.int8), stream)
+    lowered = _lowered(
+        streaming.concrete(stream), stream.model, tf.int8, per_channel_dense=per_channel_dense
+    )
+    return streaming.in_order(lowered, stream)
 
 
-def _lowered(concrete: Any, model: keras.Model, io: tf.DType = tf.float32) -> bytes:
+def _lowered(
+    concrete: Any, model: keras.Model, io: tf.DType = tf.float32, *, per_channel_dense: bool
+) -> bytes:
     """Convert a concrete function; `io` is the type of the inputs and outputs in an int8 body."""
     holder = tf.Module()  # the model itself would have every layer traced once more
     holder.held = model.variables
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = (
+        not per_channel_dense
+    )
     if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = io
@@ -163,7 +180,16 @@ def _lowered(concrete: Any, model: keras.Model, io: tf.DType = tf.float32) -> by
             logger.setLevel(level)
 
 
-def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
+def card_of(run: Run, stage: str, dft: str, claims: Sequence[str] = ()) -> Card:
+    """The card of what a stage becomes.
+
+    Args:
+        run: The run.
+        stage: "float", "pruned" or "qat", which becomes int8.
+        dft: The form of the front end's transform.
+        claims: The runtimes that it is meant for, of `targets.TARGETS`.
+    """
+    record = run.require(stage)
     config = run.config
     shape = [config.frontend.frames(config.data.clip_samples), frontends.build(config).width]
     versions = {name: importlib.metadata.version(name) for name in _VERSIONS if _installed(name)}
@@ -181,12 +207,13 @@ def _card(run: Run, record: dict[str, Any], stage: str, dft: str) -> Card:
         frontend={**settings["frontend"], "dft": dft, "output_shape": shape},
         detector=settings["detector"],
         name=config.run.name,
-        stage=stage,
+        stage="int8" if stage == "qat" else stage,
         params=record["params"],
         provenance={
             "config": settings,
             "stage_fingerprint": record["fingerprint"],
             "versions": versions,
+            **({"runtimes": list(claims)} if claims else {}),
             **({"initial_weights": begun} if begun else {}),
         },
         licences=tuple(filter(None, (config.data.licence, config.model.weights_licence))),
@@ -210,29 +237,38 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _check(draft: Path, target: Path, record: dict[str, Any], agreement: float) -> None:
-    """Refuse a file that a claimed runtime would refuse, or run differently."""
+def _check(
+    draft: Path, target: Path, record: dict[str, Any], agreement: float, claims: tuple[str, ...]
+) -> None:
+    """Refuse a file that a target would refuse, or run differently."""
     summary = model_summary(draft)
     if summary["not_builtin"]:
         raise UserError(
             f"{target}: not written, op {summary['not_builtin'][0]} is not builtin; "
             "use another layer"
         )
+    targets.check_ops(split(draft.read_bytes(), source=target)[0], claims, target)
     _check_sparsity(summary, target, record)
-    heard: dict[str, np.ndarray] = {}
-    for runtime in available_runtimes():
-        interpreter = open_model(draft, runtime=runtime)
-        rng = np.random.default_rng(0)
-        levels = np.array([0.0, 0.001, 0.03, 1.0], np.float32)[:, None]
-        noise = rng.uniform(-1, 1, (4, interpreter.clip_samples)).astype(np.float32)
-        heard[runtime] = interpreter(levels * noise)
-        if not np.isfinite(heard[runtime]).all():
-            raise UserError(f"{target}: not written, {runtime} gives NaN")
-    first, reference = next(iter(heard.items()))
+    rng = np.random.default_rng(0)
+    reference = open_model(draft, runtime="tensorflow")
+    levels = np.array([0.0, 0.001, 0.03, 1.0], np.float32)[:, None]
+    noise = levels * rng.uniform(-1, 1, (4, reference.clip_samples)).astype(np.float32)
+    heard = {"tensorflow": reference(noise)}
+    for claim in filter(targets.place, claims):
+        try:
+            [heard[claim]] = targets.hear([draft], claim, noise)
+        except UserError as error:
+            raise UserError(str(error).replace(str(draft), f"{target}: not written", 1)) from error
     for runtime, probs in heard.items():
-        delta = float(np.abs(probs - reference).max())
+        if not probs.size:
+            continue
+        if not np.isfinite(probs).all():
+            raise UserError(f"{target}: not written, {runtime} gives NaN")
+        delta = float(np.abs(probs - heard["tensorflow"]).max())
         if delta > agreement:
-            raise UserError(f"{target}: not written, {runtime} differs from {first} by {delta:.2g}")
+            raise UserError(
+                f"{target}: not written, {runtime} differs from tensorflow by {delta:.2g}"
+            )
 
 
 def _check_sparsity(summary: dict[str, Any], target: Path, record: dict[str, Any]) -> None:

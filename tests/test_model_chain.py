@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audio_edge import Interpreter, compress, config, export, files, measure, parity, train
+from audio_edge import Interpreter, compress, config, export, files, measure, parity, targets, train
+from audio_edge.card import read_card, split
 from audio_edge.datasets import pipeline
 from audio_edge.interpreter import available_runtimes
 from audio_edge.model_table import table
@@ -67,6 +68,7 @@ def made(place):
             clips = material.val.waveforms
             done[name] = SimpleNamespace(
                 run=run, records=records, int8=export.convert(run, "int8"), clips=clips,
+                float=export.convert(run, "float"),
                 expected=export.compose(run, "qat")(np.float32(clips) / 32768).numpy(),
             )  # fmt: skip
         return done[name]
@@ -108,6 +110,24 @@ def test_int8_file_is_the_fake_quantised_network(name, runtime, made):
     assert np.abs(heard - chain.expected).max() <= limits.max_delta
     agree = heard.argmax(axis=1) == chain.expected.argmax(axis=1)
     assert agree.mean() >= limits.min_agreement
+
+
+@EACH
+@pytest.mark.parametrize("kind", ["float", "int8"])
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_file_runs_alike_in_every_runtime_that_it_claims(name, kind, target, made):
+    """Held against TensorFlow's own; a step of an int8 tensor may fall the other way."""
+    chain = made(name)
+    path = getattr(chain, kind)
+    assert target in read_card(path).provenance["runtimes"]
+    assert not targets.lacking(split(path.read_bytes(), source=path)[0], [target])
+    if targets.place(target) is None:
+        pytest.skip(f"{target} is not at hand; its ops are known from the table only")
+    clips = np.float32(chain.clips) / 32768
+    [heard] = targets.hear([path], target, clips)
+    reference = Interpreter(path, runtime="tensorflow")(clips)
+    limits = {"float": parity.SAME_ARITHMETIC, "int8": parity.FAKE_QUANT}[kind]
+    np.testing.assert_allclose(heard, reference, atol=limits.max_delta)
 
 
 @EACH
