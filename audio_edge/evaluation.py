@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_edge import export, files, metrics, multilabel, paired
+from audio_edge import export, files, metrics, multilabel, onnx_file, paired, saved_model
 from audio_edge.config import UNKNOWN, Config, DataConfig
 from audio_edge.datasets import index as index_module
 from audio_edge.datasets import pipeline
@@ -29,10 +29,13 @@ def scorer(
     """A function int16 [n, clip_samples] -> probs [n, classes], the labels, and how clips are cut.
 
     Args:
-        path: A `.tflite` file, a run directory (its last trained stage) or a stage of it.
+        path: A `.tflite` file, a run directory (its last trained stage) or a stage of it, an
+            `.onnx` file or a SavedModel.
         runtime: For a file: the runtime; None takes the first installed.
     """
     target = Path(path)
+    if target.suffix == ".onnx" or saved_model.is_saved_model(target):
+        return _scorer_of_door(target, runtime)
     if target.is_dir():
         found = locate(target)
         if found is None:
@@ -58,6 +61,19 @@ def scorer(
         clip_s=interpreter.clip_samples / rate,
     )
     return interpreter, interpreter.labels, data
+
+
+def _scorer_of_door(path: Path, runtime: str | None) -> tuple[Scorer, tuple[str, ...], DataConfig]:
+    door = onnx_file if path.suffix == ".onnx" else saved_model
+    if runtime is not None:
+        raise UserError(f"{path}: a runtime runs .tflite files only; leave --runtime out")
+    card, score = door.read_card(path), door.scorer(path)
+    data = DataConfig(
+        kind="audioset" if card.multi_label else "folder",
+        sample_rate=card.sample_rate,
+        clip_s=card.clip_samples / card.sample_rate,
+    )
+    return lambda clips: score(clips.astype(np.float32) / 32768.0), card.labels, data
 
 
 def clips_of_run(

@@ -70,7 +70,7 @@ def _repeat(args: argparse.Namespace) -> int:
 
 def _finish(session: Session, runs: int) -> int:
     """Convert, compare, judge, benchmark, and say what came out."""
-    from audio_edge import benchmark, evaluation, export, parity
+    from audio_edge import benchmark, evaluation, export, measure, parity
     from audio_edge.datasets import pipeline
 
     run = session.run
@@ -92,6 +92,12 @@ def _finish(session: Session, runs: int) -> int:
 
     if steps.begin("compare", parity_file):
         rows = [parity.compare(a, b) for a, b in pairs]
+        first, *others = measure.light_runtimes()
+        rows += [
+            parity.compare(path, path, runtimes=(first, other))
+            for path in (float_file, int8_file)
+            for other in others
+        ]
         files.write_json(parity_file, rows)
         if all(row["ok"] for row in rows):
             steps.done("compare")
@@ -99,7 +105,7 @@ def _finish(session: Session, runs: int) -> int:
     with _whole(parity_file):
         for row in rows:
             print(
-                f"compare: {row['a']} and {row['b']}: agreement {100 * row['agreement']:.2f} %, "
+                f"compare: {_pair(row)}: agreement {100 * row['agreement']:.2f} %, "
                 f"greatest difference {row['max_delta']:.2g} on {row['n']} clips: "
                 f"{'ok' if row['ok'] else 'BEYOND THE LIMITS'}"
             )
@@ -140,6 +146,13 @@ def _finish(session: Session, runs: int) -> int:
             )
     print(int8_file)
     return 0
+
+
+def _pair(row: dict[str, Any]) -> str:
+    """What a comparison is of: two models, or one in two runtimes."""
+    if "runtimes" in row:
+        return f"{row['a']} in {' and '.join(row['runtimes'])}"
+    return f"{row['a']} and {row['b']}"
 
 
 @contextmanager
