@@ -25,7 +25,7 @@ from audio_edge.errors import UserError
 from audio_edge.files import fingerprint, sha256, stored_zip
 
 CARD_FILE, LABELS_FILE = "model_card.json", "labels.txt"
-STAGES = ("float", "pruned", "qat", "int8")
+STAGES = ("float", "narrow", "pruned", "clustered", "qat", "int8", "float16", "dynamic")
 DETECTOR_KEYS = ("hop_s", "window_s", "threshold", "refractory_s")
 MAX_CARD_BYTES = 1 << 24
 
@@ -44,7 +44,7 @@ class Card:
             `output_shape` of the features: [frames, bands].
         detector: hop_s, window_s, threshold, refractory_s; any may be absent.
         name: The run's name.
-        stage: "float", "pruned", "qat" or "int8".
+        stage: One of STAGES: a trained stage, or how its weights are stored.
         params: Trained parameters of the classifier.
         provenance: Where it comes from, any JSON: config, versions, hashes of the data.
         licences: Licences of the data the model learnt from.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tf_keras as keras
 
-from audio_edge import frontends
+from audio_edge import channels, frontends
 from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.models import MODELS
@@ -32,19 +32,31 @@ def build(config: Config, n_outputs: int, *, dropout: bool = True) -> keras.Mode
 
 
 def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
-    """The trained classifier of the stage "float" or "pruned".
+    """The trained classifier of any stage but "qat".
 
     Maps features [batch, frames, bands, 1] to logits [batch, outputs].
     """
-    n_outputs = len(run.require(stage)["output_labels"])
-    saved = build(run.config, n_outputs)
+    saved = shaped(run, stage, dropout=True)
     read_weights(run, stage, saved)
-    if dropout and stage == "float":
+    if dropout:
         return saved
-    model = build(run.config, n_outputs, dropout=False)
+    model = shaped(run, stage, dropout=False)
     for layer in (layer for layer in model.layers if layer.weights):
         layer.set_weights(saved.get_layer(layer.name).get_weights())
     return model
+
+
+def shaped(run: Run, stage: str, *, dropout: bool) -> keras.Model:
+    """The classifier as wide as it is in a stage, with fresh weights."""
+    model = build(run.config, len(run.require(stage)["output_labels"]), dropout=dropout)
+    if stage == "float" or "narrow" not in run.stages:
+        return model
+    record = run.require("narrow")
+    try:
+        return channels.rebuilt(model, record["filters"], record["dropped"])
+    except (KeyError, TypeError, ValueError) as error:
+        where = run.stage("narrow") / "stage.json"
+        raise UserError(f"{where}: damaged; delete it and run again") from error
 
 
 def read_weights(run: Run, stage: str, model: keras.Model) -> None:

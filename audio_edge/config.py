@@ -20,6 +20,8 @@ from audio_edge.data_settings import FOLDS, SILENCE, UNKNOWN, DataConfig
 from audio_edge.errors import UserError
 from audio_edge.settings import (
     AugmentConfig,
+    ChannelsConfig,
+    ClusterConfig,
     Config,
     DetectorConfig,
     DistillConfig,
@@ -37,9 +39,10 @@ else:
     import tomli as tomllib
 
 __all__ = [
-    "FOLDS", "SILENCE", "UNKNOWN", "AugmentConfig", "Config", "DataConfig", "DetectorConfig",
-    "DistillConfig", "FrontendConfig", "ModelConfig", "PruneConfig", "QuantizeConfig", "RunConfig",
-    "TrainConfig", "from_dict", "load_config", "read_toml", "to_toml",
+    "FOLDS", "SILENCE", "UNKNOWN", "AugmentConfig", "ChannelsConfig", "ClusterConfig", "Config",
+    "DataConfig", "DetectorConfig", "DistillConfig", "FrontendConfig", "ModelConfig", "PruneConfig",
+    "QuantizeConfig", "RunConfig", "TrainConfig", "from_dict", "load_config", "read_toml",
+    "to_toml",
 ]  # fmt: skip
 
 _SECTIONS = typing.get_type_hints(Config)  # name -> dataclass

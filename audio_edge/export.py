@@ -7,28 +7,32 @@ input and output. A file that does not load in a runtime that it is meant for is
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import compress, files, frontends, streaming, targets
+from audio_edge import claims, compress, files, frontends, streaming, targets
 from audio_edge.card import Card, attach, split
+from audio_edge.datasets import pipeline
 from audio_edge.errors import UserError
+from audio_edge.joined import join
 from audio_edge.run import Run
 from audio_edge.streaming_interpreter import open_model
 from audio_edge.summary import model_summary
 from audio_edge.tflite_metadata import with_metadata
 
-KINDS = ("float", "int8")
+KINDS = ("float", "int8", "float16", "dynamic")
 # Between runtimes, greatest |p_a - p_b|: a step of an int8 tensor may fall the other way.
-_AGREEMENT = {"float": 1e-4, "int8": 0.05}
+_AGREEMENT = {"float": 1e-4, "int8": 0.05, "float16": 1e-3, "dynamic": 0.1}
 _VERSIONS = ("audio_edge", "tensorflow", "tf_keras", "tensorflow-model-optimization", "numpy")
 
 
@@ -47,12 +51,17 @@ def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
     classifier = compress.load(run, stage)
     waveform = keras.Input([run.config.data.clip_samples], name="waveform")
     logits = classifier(frontends.load(run, dft=dft)(waveform))
+    probs = _head(run, stage, still_float=stage != "qat")(logits)
+    return keras.Model(waveform, probs, name=run.config.run.name)
+
+
+def _head(run: Run, stage: str, *, still_float: bool = True) -> keras.layers.Layer:
+    """From logits to the probabilities of the labels."""
     squash = tf.nn.sigmoid if run.config.data.multi_label else tf.nn.softmax
-    if stage == "qat":
+    if not still_float:
         squash = _float_sigmoid if run.config.data.multi_label else _float_softmax
     owners = run.require(stage)["output_labels"]
-    probs = keras.layers.Lambda(lambda x: _merge(squash(x), owners), name="probs")(logits)
-    return keras.Model(waveform, probs, name=run.config.run.name)
+    return keras.layers.Lambda(lambda x: _merge(squash(x), owners), name="probs")
 
 
 def _float_softmax(logits: tf.Tensor) -> tf.Tensor:
@@ -86,8 +95,10 @@ def convert(
 
     Args:
         run: The run.
-        kind: "float", by default from the float stage, or "int8", from the qat stage.
-        stage: "float", "pruned" or "qat" instead of the default.
+        kind: "float", by default from the float stage; "int8", from the last stage, after the
+            training with the selection clips as the representative set unless that is "qat";
+            "float16" or "dynamic" (range), from the last stage before "qat".
+        stage: One of `run.stages` instead of the default.
         out: Where to write; None is `run.model(kind)`.
         dft: The form of the front end's transform: "factored" is the fastest, "compact" the
             smallest.
@@ -99,52 +110,104 @@ def convert(
 
     Raises:
         UserError: The stage is missing, an op is not builtin, a target does not load the file or
-            disagrees, the sparsity of the stage did not reach the file, or a layer cannot stream.
+            disagrees, a layer cannot stream, or the file is not what its stage claims: sparsity,
+            2:4 pattern, distinct weights, channels and types of the kernels.
     """
-    if kind not in KINDS:
-        raise UserError(f"--to must be one of {', '.join(KINDS)}. Received: {kind!r}")
-    stage = stage or {"float": "float", "int8": "qat"}[kind]
-    if (stage == "qat") != (kind == "int8"):
-        wanted = "DIR/qat" if kind == "int8" else "DIR/float or DIR/pruned"
-        raise UserError(f"stage '{stage}' cannot become a {kind} file; give {wanted}")
-    record, claims = run.require(stage), targets.claimed(runtime)
-    card = card_of(run, stage, dft, claims)
-    model = compose(run, stage, dft=dft)
-    made = streaming.to_streaming(model) if stream else None
-    if made:
-        card = dataclasses.replace(card, streaming=_told(made))
-
-    def lowered(per_channel: bool) -> bytes:
+    stage = _stage(run, kind, stage, stream=stream)
+    meant = targets.claimed(runtime)
+    card = card_of(run, stage, dft, meant, kind)
+    if stage == "qat" or kind == "float":
+        model = compose(run, stage, dft=dft)
+        made = streaming.to_streaming(model) if stream else None
         if made:
-            return stream_to_flatbuffer(made, per_channel_dense=per_channel)
-        return to_flatbuffer(model, per_channel_dense=per_channel)
+            card = dataclasses.replace(card, streaming=_told(made))
 
-    content = attach(with_metadata(targets.fitting(lowered, claims), card), card)
+        def lowered(per_channel: bool) -> bytes:
+            if made:
+                return stream_to_flatbuffer(made, per_channel_dense=per_channel)
+            return to_flatbuffer(model, per_channel_dense=per_channel)
+    else:
+
+        def lowered(per_channel: bool) -> bytes:
+            return _after_training(run, stage, kind, dft, per_channel_dense=per_channel)
+
+    content = attach(with_metadata(targets.fitting(lowered, meant), card), card)
     target = out or run.model(kind, streaming=stream)
+    wanted = claims.of(compress.load(run, stage), run.config, stage, run.stages)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
         draft.write_bytes(content)
-        _check(draft, target, record, _AGREEMENT[kind], claims)
+        _check(draft, target, wanted, kind, meant)
     files.write_bytes(target, content)
     files.write_json(target.with_suffix(".json"), card.to_dict())
     return target
 
 
-def to_flatbuffer(model: keras.Model, *, per_channel_dense: bool = True) -> bytes:
-    """Convert a Keras model [batch, samples] -> [batch, classes] at batch 1, with builtin ops only.
+def _stage(run: Run, kind: str, stage: str | None, *, stream: bool) -> str:
+    """The stage that becomes a file of this kind."""
+    if kind not in KINDS:
+        raise UserError(f"--to must be one of {', '.join(KINDS)}. Received: {kind!r}")
+    plain = [name for name in run.stages if name != "qat"]
+    stage = stage or {"float": "float", "int8": run.stages[-1]}.get(kind, plain[-1])
+    if stage == "qat" and kind != "int8":
+        raise UserError(f"stage 'qat' cannot become a {kind} file; give DIR/{plain[-1]}")
+    if stage == "clustered" and kind in ("int8", "dynamic"):
+        raise UserError(
+            f"stage 'clustered' cannot become a {kind} file: a scale for each filter would split "
+            "its clusters; set quantize.epochs, which keeps them, or convert to float16"
+        )
+    if stream and stage != "qat" and kind != "float":
+        raise UserError(
+            f"--streaming is for float files and for int8 files of the stage 'qat', not for {kind} "
+            f"of '{stage}'; set quantize.epochs"
+        )
+    return stage
+
+
+def _after_training(run: Run, stage: str, kind: str, dft: str, *, per_channel_dense: bool) -> bytes:
+    """Front end and head in float, between them the classifier as the converter stores it."""
+    keras.mixed_precision.set_global_policy("float32")
+    waveform = keras.Input([run.config.data.clip_samples], name="waveform")
+    front = keras.Model(waveform, frontends.load(run, dft=dft)(waveform))
+    classifier = compress.load(run, stage)
+    logits = keras.Input(classifier.output_shape[1:], name="logits")
+    head = keras.Model(logits, _head(run, stage)(logits))
+    options: dict[str, Any] = {"optimizations": [tf.lite.Optimize.DEFAULT]}
+    if kind == "int8":
+        options["representative_dataset"] = lambda: _representative(run)
+    if kind == "float16":
+        options["target_spec.supported_types"] = [tf.float16]
+    body = to_flatbuffer(classifier, per_channel_dense=per_channel_dense, **options)
+    return join([to_flatbuffer(front), body, to_flatbuffer(head)])
+
+
+def _representative(run: Run) -> Iterator[list[np.ndarray]]:
+    """Features of selection clips, spread over all of them, one at a time."""
+    config = run.config
+    clips = pipeline.load(config, pipeline.index(config), "val").waveforms
+    count = min(len(clips), config.quantize.representative)
+    front = frontends.load(run)
+    for row in np.linspace(0, len(clips) - 1, count).astype(int):
+        yield [front(clips[row : row + 1].astype(np.float32) / 32768.0).numpy()]
+
+
+def to_flatbuffer(model: keras.Model, *, per_channel_dense: bool = True, **options: Any) -> bytes:
+    """Convert a Keras model of one input and output at batch 1, with builtin ops only.
 
     A quantisation-aware trained body becomes int8; everything else stays float32.
 
     Args:
-        model: The model.
+        model: As [batch, samples] -> [batch, classes].
         per_channel_dense: The converter may give dense layers a scale a channel, see
             `targets.fitting`.
+        options: Of the converter.
     """
     signature = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="waveform")
     function = tf.function(
         lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
     )
-    return _lowered(function.get_concrete_function(), model, per_channel_dense=per_channel_dense)
+    concrete = function.get_concrete_function()
+    return _lowered(concrete, model, per_channel_dense=per_channel_dense, options=options)
 
 
 def stream_to_flatbuffer(stream: streaming.Streaming, *, per_channel_dense: bool = True) -> bytes:
@@ -156,8 +219,9 @@ def stream_to_flatbuffer(stream: streaming.Streaming, *, per_channel_dense: bool
 
 
 def _lowered(
-    concrete: Any, model: keras.Model, io: tf.DType = tf.float32, *, per_channel_dense: bool
-) -> bytes:
+    concrete: Any, model: keras.Model, io: tf.DType = tf.float32, *, per_channel_dense: bool,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> bytes:  # fmt: skip
     """Convert a concrete function; `io` is the type of the inputs and outputs in an int8 body."""
     holder = tf.Module()  # the model itself would have every layer traced once more
     holder.held = model.variables
@@ -169,6 +233,9 @@ def _lowered(
     if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = io
+    for name, value in options.items():
+        *parts, last = name.split(".")
+        setattr(functools.reduce(getattr, parts, converter), last, value)
     loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -180,14 +247,15 @@ def _lowered(
             logger.setLevel(level)
 
 
-def card_of(run: Run, stage: str, dft: str, claims: Sequence[str] = ()) -> Card:
+def card_of(run: Run, stage: str, dft: str, meant: Sequence[str] = (), kind: str = "float") -> Card:
     """The card of what a stage becomes.
 
     Args:
         run: The run.
-        stage: "float", "pruned" or "qat", which becomes int8.
+        stage: One of its stages.
         dft: The form of the front end's transform.
-        claims: The runtimes that it is meant for, of `targets.TARGETS`.
+        meant: The runtimes that it is for, of `targets.TARGETS`.
+        kind: One of `KINDS`.
     """
     record = run.require(stage)
     config = run.config
@@ -207,13 +275,13 @@ def card_of(run: Run, stage: str, dft: str, claims: Sequence[str] = ()) -> Card:
         frontend={**settings["frontend"], "dft": dft, "output_shape": shape},
         detector=settings["detector"],
         name=config.run.name,
-        stage="int8" if stage == "qat" else stage,
+        stage=stage if kind == "float" else kind,
         params=record["params"],
         provenance={
             "config": settings,
             "stage_fingerprint": record["fingerprint"],
             "versions": versions,
-            **({"runtimes": list(claims)} if claims else {}),
+            **({"runtimes": list(meant)} if meant else {}),
             **({"initial_weights": begun} if begun else {}),
         },
         licences=tuple(filter(None, (config.data.licence, config.model.weights_licence))),
@@ -238,25 +306,28 @@ def _installed(name: str) -> bool:
 
 
 def _check(
-    draft: Path, target: Path, record: dict[str, Any], agreement: float, claims: tuple[str, ...]
+    draft: Path, target: Path, wanted: Sequence[claims.Kernel], kind: str, meant: Sequence[str]
 ) -> None:
-    """Refuse a file that a target would refuse, or run differently."""
+    """Refuse a file that is not what it claims, or that a target would refuse or run otherwise."""
     summary = model_summary(draft)
     if summary["not_builtin"]:
         raise UserError(
             f"{target}: not written, op {summary['not_builtin'][0]} is not builtin; "
             "use another layer"
         )
-    targets.check_ops(split(draft.read_bytes(), source=target)[0], claims, target)
-    _check_sparsity(summary, target, record)
+    targets.check_ops(split(draft.read_bytes(), source=target)[0], meant, target)
+    try:
+        claims.check(summary, wanted, kind)
+    except UserError as error:
+        raise UserError(f"{target}: not written, {error}") from error
     rng = np.random.default_rng(0)
     reference = open_model(draft, runtime="tensorflow")
     levels = np.array([0.0, 0.001, 0.03, 1.0], np.float32)[:, None]
     noise = levels * rng.uniform(-1, 1, (4, reference.clip_samples)).astype(np.float32)
     heard = {"tensorflow": reference(noise)}
-    for claim in filter(targets.place, claims):
+    for name in filter(targets.place, meant):
         try:
-            [heard[claim]] = targets.hear([draft], claim, noise)
+            [heard[name]] = targets.hear([draft], name, noise)
         except UserError as error:
             raise UserError(str(error).replace(str(draft), f"{target}: not written", 1)) from error
     for runtime, probs in heard.items():
@@ -265,18 +336,7 @@ def _check(
         if not np.isfinite(probs).all():
             raise UserError(f"{target}: not written, {runtime} gives NaN")
         delta = float(np.abs(probs - heard["tensorflow"]).max())
-        if delta > agreement:
+        if delta > _AGREEMENT[kind]:
             raise UserError(
                 f"{target}: not written, {runtime} differs from tensorflow by {delta:.2g}"
-            )
-
-
-def _check_sparsity(summary: dict[str, Any], target: Path, record: dict[str, Any]) -> None:
-    """Every pruned kernel must be as sparse in the file as in the stage it came from."""
-    found = [kernel["sparsity"] for kernel in summary["kernels"] if kernel["part"] == "classifier"]
-    for name, wanted in record.get("sparsity", {}).items():
-        if wanted and not any(share >= wanted - 0.01 for share in found):
-            raise UserError(
-                f"{target}: not written, kernel '{name}' lost its sparsity of {wanted:.2f} "
-                "in conversion"
             )

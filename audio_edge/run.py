@@ -16,8 +16,7 @@ from audio_edge import files
 from audio_edge.config import FOLDS, Config
 from audio_edge.errors import UserError
 
-STAGES = ("float", "pruned", "qat", "int8")
-TRAINED = STAGES[:3]
+TRAINED = ("float", "narrow", "pruned", "clustered", "qat")
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,31 @@ class Run:
             raise UserError(f"{where}: {error}") from error
 
     def stage(self, name: str) -> Path:
-        """Folder of a trained stage: "float", "pruned" or "qat"."""
+        """Folder of a trained stage, one of TRAINED."""
         return self.dir / name
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The trained stages that the config asks for, each made from the one before it."""
+        c = self.config
+        asked = {
+            "narrow": c.channels.remove or c.channels.branches, "pruned": c.prune.sparsity,
+            "clustered": c.cluster.number, "qat": c.quantize.epochs,
+        }  # fmt: skip
+        return tuple(name for name in TRAINED if asked.get(name, True))
+
+    def before(self, name: str) -> str:
+        """The stage that a stage, asked for or not, is made from: the last asked for before it."""
+        earlier = TRAINED[: TRAINED.index(name)]
+        return next(stage for stage in reversed(self.stages) if stage in earlier)
+
     def model(self, kind: str, *, streaming: bool = False) -> Path:
-        """The converted file: kind "float" or "int8", for clips or for a stream."""
+        """The converted file, for clips or for a stream.
+
+        Args:
+            kind: "float", "int8", "float16" or "dynamic".
+            streaming: For a stream.
+        """
         return self.dir / "tflite" / f"model_{kind}{'_streaming' * streaming}.tflite"
 
     @property
@@ -160,8 +179,10 @@ class Run:
                 learnt_from = [teacher.fingerprint("float", data) for teacher in self.teachers()]
                 sections.append([c.distill.share, c.distill.temperature, learnt_from])
             return files.fingerprint(["float", c.run.seed, *sections])
-        section = c.prune if name == "pruned" else c.quantize
-        before = self.fingerprint(STAGES[STAGES.index(name) - 1], data)
+        section: Any = {
+            "narrow": c.channels, "pruned": c.prune, "clustered": c.cluster, "qat": c.quantize,
+        }[name]  # fmt: skip
+        before = self.fingerprint(self.before(name), data)
         return files.fingerprint([name, before, dataclasses.asdict(section)])
 
 
@@ -178,13 +199,14 @@ def locate(path: str | os.PathLike[str]) -> tuple[Run, str] | None:
     target = Path(path)
     if (target / "config.json").exists():
         run = Run.open(target)
-        done = [name for name in TRAINED if run.record(name)]
+        done = [name for name in run.stages if run.record(name)]
         return (run, done[-1]) if done else (run, "float")
     if target.name in TRAINED and (target.parent / "config.json").exists():
         return Run.open(target.parent), target.name
     parent = target.parent.parent
     if target.parent.name == "tflite" and (parent / "config.json").exists():
-        return Run.open(parent), "int8" if "int8" in target.stem else "float"
+        stored = (kind for kind in ("int8", "float16", "dynamic") if kind in target.stem)
+        return Run.open(parent), next(stored, "float")
     return None
 
 

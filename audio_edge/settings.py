@@ -9,6 +9,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from audio_edge.compression_settings import (
+    ChannelsConfig,
+    ClusterConfig,
+    PruneConfig,
+    QuantizeConfig,
+)
 from audio_edge.data_settings import DataConfig
 from audio_edge.frontend_settings import FrontendConfig
 from audio_edge.section import Section
@@ -169,35 +175,6 @@ class DistillConfig(Section):
 
 
 @dataclass(frozen=True)
-class PruneConfig(Section):
-    """Magnitude pruning of the convolution kernels to `sparsity`, ramped over half of `epochs`.
-
-    Sparsity 0 turns it off.
-    """
-
-    sparsity: float = 0.5
-    epochs: int = 12
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        self.require(0 <= self.sparsity < 1, "sparsity must be in [0, 1)")
-        learns = self.epochs >= 1 and self.learning_rate > 0
-        self.require(learns, "epochs must be >= 1 and learning_rate > 0")
-
-
-@dataclass(frozen=True)
-class QuantizeConfig(Section):
-    """Quantisation-aware training of the classifier to int8."""
-
-    epochs: int = 8
-    learning_rate: float = 5e-4
-
-    def __post_init__(self) -> None:
-        learns = self.epochs >= 1 and self.learning_rate > 0
-        self.require(learns, "epochs must be >= 1 and learning_rate > 0")
-
-
-@dataclass(frozen=True)
 class DetectorConfig(Section):
     """How probabilities become detections.
 
@@ -228,7 +205,9 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
+    channels: ChannelsConfig = field(default_factory=ChannelsConfig)
     prune: PruneConfig = field(default_factory=PruneConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
 
@@ -244,6 +223,9 @@ class Config:
         settled = self.frontend.normalize or self.frontend.features in _SETTLED
         rule = "features other than one of logmel, pcen or waveform need normalize = true"
         self.frontend.require(settled, rule, features=list(self.frontend.features))
+        rule = "prune.pattern '2:4' does not outlast clustering; leave one of them out"
+        alone = not (self.prune.sparsity and self.prune.pattern and self.cluster.number)
+        self.cluster.require(alone, rule, number=self.cluster.number)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for JSON."""

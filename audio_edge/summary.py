@@ -27,8 +27,9 @@ def model_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
         tensors: the constants with name, dtype, shape, bytes and part, largest first;
         parts: "front_end" and "classifier" -> ops and bytes of constants, shared buffers once;
         params: weights and biases of the classifier;
-        kernels: of convolutions and dense layers, with op, dtype, shape, elements, zeros, sparsity
-            and part;
+        kernels: of convolutions and dense layers, with op, dtype, shape, elements, zeros, sparsity,
+            distinct (different stored values), of_four (the most values that are not zero among any
+            four neighbours along the inputs) and part;
         sparsity: share of zeros over the classifier's kernels, None where it has none.
 
     Raises:
@@ -101,8 +102,14 @@ def _is_weight(tensor: Tensor, role: str | None) -> bool:
 def _zeros(tensor: Tensor) -> dict[str, Any]:
     """Zeros of a constant: values at the zero point, and those that a sparse one does not store."""
     values = np.asarray(tensor.data).view(STORED[tensor.dtype])
-    zeros = tensor.elements - int(np.count_nonzero(values != tensor.zero_point))
-    return {"elements": tensor.elements, "zeros": zeros, "sparsity": zeros / tensor.elements}
+    used = values != tensor.zero_point
+    zeros = tensor.elements - int(np.count_nonzero(used))
+    facts = {"elements": tensor.elements, "zeros": zeros, "sparsity": zeros / tensor.elements}
+    if values.size < tensor.elements:  # a sparse one: where its values stand is not read
+        return {**facts, "distinct": None, "of_four": None}
+    used = used.reshape(-1, tensor.shape[-1])
+    fours = np.pad(used, ((0, 0), (0, -tensor.shape[-1] % 4))).reshape(-1, 4)
+    return {**facts, "distinct": len(np.unique(values)), "of_four": int(fours.sum(axis=1).max())}
 
 
 def _dtype(graph: Graph, op: Op) -> str:

@@ -111,7 +111,7 @@ def fit(
 
     Args:
         run: Where and with which settings.
-        stage: "float", "pruned" or "qat".
+        stage: One of `run.TRAINED`.
         front: Maps waveforms to features; learns along unless it is frozen.
         classifier: Maps features to logits; its weights are where training starts.
         material: Data.
@@ -132,10 +132,13 @@ def fit(
         _one_device(stage, fingerprint, material, config, steps),
     )
     runs, outputs = run.teachers(), material.index.outputs.names
+    if not runs and stage != "float" and "narrow" in run.stages:
+        runs = (run,)  # what has become narrower learns from what it was
     teachers = Teachers(runs, outputs, config.distill.temperature) if runs else None
     learner = Learner(config, front, classifier, material, teachers)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
-    ema = config.train.ema if stage == "float" else 0.0  # a mean over changing masks has no zeros
+    # a mean over changing masks has no zeros
+    ema = config.train.ema if stage in ("float", "narrow") else 0.0
     patience = config.train.patience if stage == "float" else 0  # the others end with a schedule
     optimizer = keras.optimizers.AdamW(
         schedule,

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from audio_edge import classifiers, compress, export, files, frontends
-from audio_edge.config import Config, DistillConfig
+from audio_edge.config import ChannelsConfig, ClusterConfig, Config, DistillConfig
 from audio_edge.run import Run
 
 
@@ -34,7 +34,9 @@ def convert(
     config = dataclasses.replace(
         config,
         run=dataclasses.replace(config.run, dir=str(folder)),
-        prune=dataclasses.replace(config.prune, sparsity=0.0),
+        channels=ChannelsConfig(),
+        prune=dataclasses.replace(config.prune, sparsity=0.0, pattern=""),
+        cluster=ClusterConfig(),
         distill=DistillConfig(),
     )
     outputs = list(range(len(labels))) if outputs is None else list(outputs)

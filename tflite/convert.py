@@ -1,4 +1,4 @@
-"""Convert a trained run: python -m tflite.convert RUN_OR_STAGE [--to float|int8|onnx|saved_model].
+"""Convert a trained run: python -m tflite.convert RUN_OR_STAGE [--to KIND].
 
 Without --to, a run becomes model_float.tflite and model_int8.tflite in RUN/tflite; a stage becomes
 what it can become. Every form takes raw PCM as float32 in [-1, 1] and gives probabilities, and
@@ -23,7 +23,7 @@ from tflite.shadowing import check_not_shadowed
 if TYPE_CHECKING:
     from audio_edge.run import Run
 
-_SUFFIX = {"float": ".tflite", "int8": ".tflite", "onnx": ".onnx"}  # a SavedModel is a folder
+_OTHERS = {"onnx": Path("onnx") / "model.onnx", "saved_model": Path("saved_model") / "1"}
 
 
 @command
@@ -68,11 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__)
     made.add_argument(
-        "source", metavar="RUN_OR_STAGE", help="a run directory, or DIR/float, DIR/pruned, DIR/qat"
+        "source", metavar="RUN_OR_STAGE", help="a run directory, or DIR/float, DIR/pruned, ..."
     )
     made.add_argument(
-        "--to", choices=["float", "int8", "onnx", "saved_model"],
-        help="what to write (default: the .tflite files that the source can become)",
+        "--to", choices=["float", "int8", "float16", "dynamic", "onnx", "saved_model"],
+        help="what to write (default: the .tflite files that the source can become); int8 of any "
+        "stage but DIR/qat is quantised after the training, dynamic has int8 weights and float "
+        "activations",
     )  # fmt: skip
     made.add_argument(
         "--out", metavar="FILE",
@@ -104,12 +106,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _usual(run: Run, kind: str, *, streaming: bool) -> Path:
-    places = {"onnx": Path("onnx") / "model.onnx", "saved_model": Path("saved_model") / "1"}
-    return run.dir / places[kind] if kind in places else run.model(kind, streaming=streaming)
+    if kind in _OTHERS:
+        return run.dir / _OTHERS[kind]
+    return run.model(kind, streaming=streaming)
 
 
 def _check_place(kind: str, target: Path, args: argparse.Namespace) -> None:
-    suffix = _SUFFIX.get(kind)
+    suffix = _OTHERS.get(kind, Path("x.tflite")).suffix
     if suffix and target.suffix != suffix:
         raise UserError(f"{target}: --out must end in {suffix}")
     written = [target]

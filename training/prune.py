@@ -1,6 +1,6 @@
-"""Prune the float stage of a run: python -m training.prune CONFIG.
+"""Narrow, prune and cluster the float stage of a run: python -m training.prune CONFIG.
 
-An interrupted one goes on where it was.
+The config says which: [channels], [prune] and [cluster]. An interrupted one goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from training.session import stage_command
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return stage_command(__doc__, "pruned", "float", argv)
+    return stage_command(__doc__, ("narrow", "pruned", "clustered"), argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fine-tune the pruned stage with int8 fake quantisation: python -m training.quantize CONFIG.
+"""Fine-tune the stage before with int8 fake quantisation: python -m training.quantize CONFIG.
 
 An interrupted one goes on where it was.
 """
@@ -15,7 +15,7 @@ from training.session import stage_command
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return stage_command(__doc__, "qat", "pruned", argv)
+    return stage_command(__doc__, ("qat",), argv)
 
 
 if __name__ == "__main__":

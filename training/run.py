@@ -18,7 +18,6 @@ from typing import Any
 from audio_edge import files, repeats
 from audio_edge.config import load_config
 from audio_edge.errors import UserError, command
-from audio_edge.run import TRAINED
 from training.session import Session, open_run, parser, report
 
 
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     """Do one run, all stages and all steps."""
     with open_run(args) as session:
-        for stage in TRAINED:
+        for stage in session.run.stages:
             report(session.run, stage, session.make(stage))
         return _finish(session, args.runs)
 
@@ -75,18 +74,16 @@ def _finish(session: Session, runs: int) -> int:
 
     run = session.run
     float_file, int8_file = run.model("float"), run.model("int8")
-    pairs = [
-        (run.stage("float"), float_file),
-        (run.stage("qat"), int8_file),
-        (float_file, int8_file),
-    ]
+    pairs = [(run.stage("float"), float_file), (float_file, int8_file)]
+    if "qat" in run.stages:
+        pairs.insert(1, (run.stage("qat"), int8_file))
     steps = _Steps(session)
 
     parity_file, accuracy_file = run.results / "parity.json", run.results / "accuracy.json"
     table = run.results / "benchmark.md"
 
     if steps.begin("convert", float_file, int8_file):
-        for kind in export.KINDS:
+        for kind in ("float", "int8"):
             print(f"convert: {export.convert(run, kind)}", flush=True)
         steps.done("convert")
 
@@ -170,7 +167,7 @@ class _Steps:
     def __init__(self, session: Session):
         run = session.run
         settings = run.config.to_dict()
-        trained, licence = run.require("qat")["fingerprint"], settings["data"]["licence"]
+        trained, licence = run.require(run.stages[-1])["fingerprint"], settings["data"]["licence"]
         self._key = files.fingerprint([trained, settings["detector"], licence, run.config.run.name])
         self._where = run.results / "steps.json"
         kept = self._where.exists() and not session.force

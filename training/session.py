@@ -93,17 +93,14 @@ class Session:
 
     def make(self, stage: str) -> bool:
         """Make a trained stage unless it is up to date; returns whether it had to be made."""
-        from audio_edge import compress, distribution, train
+        from audio_edge import compress, distribution
 
         if distribution.told(lambda: self._is_made(stage)):
             return False
-        makers: dict[str, Callable[..., Any]] = {
-            "float": train.train, "pruned": compress.prune, "qat": compress.quantize_aware,
-        }  # fmt: skip
         for teacher in self.run.teachers():
             self._teach(teacher)
         callbacks = [epoch_bar(stage)] if distribution.is_chief() else []
-        makers[stage](self.run, self.material, callbacks=callbacks)
+        compress.MAKERS[stage](self.run, self.material, callbacks=callbacks)
         return True
 
     def _teach(self, teacher: Run) -> None:
@@ -140,19 +137,36 @@ def report(run: Run, stage: str, made: bool) -> None:
     shares = record.get("sparsity", {}).values()
     if any(shares):
         line += f", sparsity {min(shares):.2f}"
+    if "distinct" in record:
+        line += f", at most {max(record['distinct'].values())} distinct weights a kernel"
+    if "filters" in record:
+        line += f", {record['params']} params"
     print(line, flush=True)
 
 
 def stage_command(
-    description: str | None, stage: str, before: str | None, argv: Sequence[str] | None
+    description: str | None, stages: Sequence[str], argv: Sequence[str] | None
 ) -> int:
-    """The whole of a command that makes one stage."""
+    """The whole of a command that makes those of some stages that the config asks for.
+
+    Raises:
+        UserError: It asks for none of them.
+    """
     args = parser(description).parse_args(argv)
     with open_run(args) as session:
-        if before:
-            session.require(before)
-        report(session.run, stage, session.make(stage))
-        print(session.run.stage(stage))
+        asked = [stage for stage in session.run.stages if stage in stages]
+        if not asked:
+            keys = {
+                "narrow": "channels.remove", "pruned": "prune.sparsity",
+                "clustered": "cluster.number", "qat": "quantize.epochs",
+            }  # fmt: skip
+            wanted = " or ".join(keys[stage] for stage in stages)
+            raise UserError(f"{args.config}: asks for nothing of the kind; set {wanted}")
+        for stage in asked:
+            if stage != "float":
+                session.require(session.run.before(stage))
+            report(session.run, stage, session.make(stage))
+        print(session.run.stage(asked[-1]))
     return 0
 
 

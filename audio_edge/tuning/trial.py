@@ -13,14 +13,13 @@ from typing import Any
 
 import tf_keras as keras
 
-from audio_edge import compress, evaluation, export, train
+from audio_edge import compress, evaluation, export
 from audio_edge.config import Config
 from audio_edge.learner import Material
 from audio_edge.run import TRAINED, Run
 from audio_edge.tuning.limit import sizes
 
 Callbacks = Callable[[str], Sequence[keras.callbacks.Callback]]
-_MAKERS = {"float": train.train, "pruned": compress.prune, "qat": compress.quantize_aware}
 
 
 def shortened(config: Config, share: float) -> Config:
@@ -40,7 +39,12 @@ def shortened(config: Config, share: float) -> Config:
 
     learnt = dataclasses.replace(config.train, warmup_epochs=config.train.warmup_epochs * share)
     return dataclasses.replace(
-        config, train=fewer(learnt), prune=fewer(config.prune), quantize=fewer(config.quantize)
+        config,
+        train=fewer(learnt),
+        channels=fewer(config.channels),
+        prune=fewer(config.prune),
+        cluster=fewer(config.cluster),
+        quantize=fewer(config.quantize),
     )
 
 
@@ -68,16 +72,16 @@ def judge(
     """
     keras.backend.clear_session()  # the graphs of the trial before
     data = material.index.fingerprint()
-    for stage, make in _MAKERS.items():
+    for stage in run.stages:
         record = run.record(stage)
         if not record or record["fingerprint"] != run.fingerprint(stage, data):
-            make(run, material, callbacks=callbacks(stage))
+            compress.MAKERS[stage](run, material, callbacks=callbacks(stage))
     path = export.convert(run, "int8")
     score, labels, _ = evaluation.scorer(path)
     judged, _ = evaluation.evaluate(score, labels, material.val)
     return {
         **{key: judged[key] for key in ("accuracy", "interval", "n")},
         "float_accuracy": run.require("float").get("val_accuracy"),
-        "params": run.require("qat")["params"],
+        "params": run.require(run.stages[-1])["params"],
         **sizes(path),
     }
