@@ -50,7 +50,7 @@ FLOORS = [
     {"model_table"},
     {"frontend_benchmark"},
     {"evaluation", "noisy", "background", "stream_parity"},
-    {"ablation", "parity", "report", "tuning"},
+    {"ablation", "compression", "parity", "report", "tuning"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]

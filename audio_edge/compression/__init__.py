@@ -1,0 +1,1 @@
+"""Every way to shrink one float stage, side by side."""
