@@ -7,13 +7,10 @@ input and output. A file that does not load in a runtime that it is meant for is
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.metadata
-import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,7 @@ from audio_edge.card import Card, attach, split
 from audio_edge.datasets import pipeline
 from audio_edge.errors import UserError
 from audio_edge.joined import join
+from audio_edge.lowering import stream_to_flatbuffer, to_flatbuffer
 from audio_edge.run import Run
 from audio_edge.streaming_interpreter import open_model
 from audio_edge.summary import model_summary
@@ -189,62 +187,6 @@ def _representative(run: Run) -> Iterator[list[np.ndarray]]:
     front = frontends.load(run)
     for row in np.linspace(0, len(clips) - 1, count).astype(int):
         yield [front(clips[row : row + 1].astype(np.float32) / 32768.0).numpy()]
-
-
-def to_flatbuffer(model: keras.Model, *, per_channel_dense: bool = True, **options: Any) -> bytes:
-    """Convert a Keras model of one input and output at batch 1, with builtin ops only.
-
-    A quantisation-aware trained body becomes int8; everything else stays float32.
-
-    Args:
-        model: As [batch, samples] -> [batch, classes].
-        per_channel_dense: The converter may give dense layers a scale a channel, see
-            `targets.fitting`.
-        options: Of the converter.
-    """
-    signature = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="waveform")
-    function = tf.function(
-        lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
-    )
-    concrete = function.get_concrete_function()
-    return _lowered(concrete, model, per_channel_dense=per_channel_dense, options=options)
-
-
-def stream_to_flatbuffer(stream: streaming.Streaming, *, per_channel_dense: bool = True) -> bytes:
-    """Convert one step of a stream; the states inside a quantisation-aware body become int8."""
-    lowered = _lowered(
-        streaming.concrete(stream), stream.model, tf.int8, per_channel_dense=per_channel_dense
-    )
-    return streaming.in_order(lowered, stream)
-
-
-def _lowered(
-    concrete: Any, model: keras.Model, io: tf.DType = tf.float32, *, per_channel_dense: bool,
-    options: Mapping[str, Any] = MappingProxyType({}),
-) -> bytes:  # fmt: skip
-    """Convert a concrete function; `io` is the type of the inputs and outputs in an int8 body."""
-    holder = tf.Module()  # the model itself would have every layer traced once more
-    holder.held = model.variables
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = (
-        not per_channel_dense
-    )
-    if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.inference_input_type = converter.inference_output_type = io
-    for name, value in options.items():
-        *parts, last = name.split(".")
-        setattr(functools.reduce(getattr, parts, converter), last, value)
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        return converter.convert()
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def card_of(run: Run, stage: str, dft: str, meant: Sequence[str] = (), kind: str = "float") -> Card:

@@ -42,7 +42,7 @@ FLOORS = [
     # 3 products: + tfmot, the converter
     {"annotation", "clusters"},
     {"compress", "streaming"},
-    {"claims"},
+    {"claims", "lowering"},
     {"export"},
     {"doors"},
     {"onnx_file", "saved_model"},

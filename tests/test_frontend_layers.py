@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import export, interpreter
+from audio_edge import interpreter, lowering
 from audio_edge.config import FrontendConfig
 from audio_edge.frontend.pcen import PCEN
 from audio_edge.reference import features, pcen
@@ -301,7 +301,7 @@ def test_pcen_starts_from_the_settings_even_at_their_ends():
 def converted(feature: str) -> bytes:
     waveform = keras.Input([8000], name="waveform")
     layer = LAYERS[feature](FULL)
-    return export.to_flatbuffer(keras.Model(waveform, layer(waveform)))
+    return lowering.to_flatbuffer(keras.Model(waveform, layer(waveform)))
 
 
 RUNTIMES = [name for name in interpreter.available_runtimes() if name != "tensorflow"]
@@ -347,7 +347,7 @@ def test_feature_in_front_of_int8_is_computed_in_float(feature):
     low, high = 1.02 * float(min(wanted.min(), 0)), 1.02 * float(max(wanted.max(), 0))
     waveform = keras.Input([8000], name="waveform")
     quantized = QuantizedInput(low, high)(LAYERS[feature](FULL)(waveform))
-    content = export.to_flatbuffer(keras.Model(waveform, quantized))
+    content = lowering.to_flatbuffer(keras.Model(waveform, quantized))
     runner = interpreter.load(content, RUNTIMES[0], 1)
     assert any(tensor["dtype"] == np.int8 for tensor in runner.get_tensor_details())
     runner.set_tensor(runner.get_input_details()[0]["index"], wave[None])

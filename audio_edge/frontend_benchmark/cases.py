@@ -7,7 +7,7 @@ from typing import Any
 
 import tf_keras as keras
 
-from audio_edge import export, frontend
+from audio_edge import frontend, lowering
 from audio_edge.config import FrontendConfig
 from audio_edge.frontend_benchmark.accuracy import RATE
 
@@ -44,7 +44,7 @@ class Case:
     def convert(self) -> bytes:
         """The front end as the content of a .tflite file, for one clip of `clip_s`."""
         waveform = keras.Input([round(self.clip_s * self.sample_rate)], name="waveform")
-        return export.to_flatbuffer(keras.Model(waveform, self.layer()(waveform)))
+        return lowering.to_flatbuffer(keras.Model(waveform, self.layer()(waveform)))
 
 
 def cases(*, quick: bool = False) -> list[Case]:

@@ -1,0 +1,70 @@
+"""From a Keras model to a flatbuffer, by the TFLite converter, with builtin ops only."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from audio_edge import streaming
+
+
+def to_flatbuffer(model: keras.Model, *, per_channel_dense: bool = True, **options: Any) -> bytes:
+    """Convert a Keras model of one input and output at batch 1, with builtin ops only.
+
+    A quantisation-aware trained body becomes int8; everything else stays float32.
+
+    Args:
+        model: As [batch, samples] -> [batch, classes].
+        per_channel_dense: The converter may give dense layers a scale a channel, see
+            `targets.fitting`.
+        options: Of the converter.
+    """
+    signature = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="waveform")
+    function = tf.function(
+        lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
+    )
+    concrete = function.get_concrete_function()
+    return _lowered(concrete, model, per_channel_dense=per_channel_dense, options=options)
+
+
+def stream_to_flatbuffer(stream: streaming.Streaming, *, per_channel_dense: bool = True) -> bytes:
+    """Convert one step of a stream; the states inside a quantisation-aware body become int8."""
+    lowered = _lowered(
+        streaming.concrete(stream), stream.model, tf.int8, per_channel_dense=per_channel_dense
+    )
+    return streaming.in_order(lowered, stream)
+
+
+def _lowered(
+    concrete: Any, model: keras.Model, io: tf.DType = tf.float32, *, per_channel_dense: bool,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> bytes:  # fmt: skip
+    """Convert a concrete function; `io` is the type of the inputs and outputs in an int8 body."""
+    holder = tf.Module()  # the model itself would have every layer traced once more
+    holder.held = model.variables
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = (
+        not per_channel_dense
+    )
+    if any("quantize" in type(layer).__name__.lower() for layer in model.submodules):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = converter.inference_output_type = io
+    for name, value in options.items():
+        *parts, last = name.split(".")
+        setattr(functools.reduce(getattr, parts, converter), last, value)
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        return converter.convert()
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
