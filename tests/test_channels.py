@@ -106,11 +106,12 @@ def test_channels_left_are_a_multiple_where_there_are_so_many(rng):
 
 
 def network(x, *, gate):
-    x = keras.layers.Conv2D(4, 1, use_bias=False, name="first")(x)
+    x = keras.layers.Conv2D(4, 1, use_bias=False, kernel_initializer="ones", name="first")(x)
     x = keras.layers.BatchNormalization(name="first_bn")(x)
     x = gate(x)
     x = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
-    return keras.layers.Flatten()(keras.layers.Conv2D(2, 1, name="logits")(x))
+    x = keras.layers.Conv2D(2, 1, kernel_initializer="ones", name="logits")(x)
+    return keras.layers.Flatten()(x)
 
 
 def test_channels_that_change_the_loss_least_go_first(rng):

@@ -139,7 +139,7 @@ def test_folds_that_are_up_to_date_are_skipped(place, opened, capsys):
     before = {path: path.stat().st_mtime_ns for path in made}
     assert run.main(arguments(place, "out", "--folds", "3,1")) == 0
     printed = capsys.readouterr().out
-    assert printed.count("up to date") == 6
+    assert printed.count("up to date") == 4
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert printed.splitlines()[-1] == str(place / "out/results/folds.json")
     table = [line for line in printed.splitlines() if line.startswith("| ")]
@@ -167,7 +167,7 @@ def test_fold_after_another_has_the_weights_of_a_run_by_itself(place, opened):
 
 def test_seeds_give_runs_of_their_own_with_mean_and_spread(place, monkeypatch, capsys):
     monkeypatch.setattr(run, "_finish", judge)
-    monkeypatch.setattr(run, "TRAINED", ("float",))
+    monkeypatch.setattr(Run, "stages", ("float",))
     assert run.main(arguments(place, "seeds", "--seeds", "0,5")) == 0
     result = json.loads((place / "seeds/results/seeds.json").read_text())
     assert [row["seed"] for row in result["rows"]] == [0, 5]

@@ -251,8 +251,8 @@ def test_convert_overwrites_no_other_file_by_the_card(place, tmp_path, name, rul
 
 def test_convert_of_the_wrong_stage_is_refused(place, tmp_path, capsys):
     target = tmp_path / "x.tflite"
-    assert convert.main([str(place / "out/float"), "--to", "int8", "--out", str(target)]) == 2
-    assert "cannot become a int8 file" in capsys.readouterr().err
+    assert convert.main([str(place / "out/qat"), "--to", "float", "--out", str(target)]) == 2
+    assert "stage 'qat' cannot become a float file; give " in capsys.readouterr().err
     assert not target.exists()
 
 

@@ -183,12 +183,15 @@ def test_differences_that_look_ahead_are_refused_with_the_setting_that_makes_the
     assert "frontend.deltas = 0" in message
 
 
+CELL = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
+
+
 @pytest.mark.parametrize(
     ("layer", "name"),
     [
-        (keras.layers.Bidirectional(keras.layers.LSTM(4), name="both_ways"), "both_ways"),
-        (keras.layers.LSTM(4, name="cell"), "cell"),
-        (keras.layers.Conv1D(4, 3, padding="same", name="around"), "around"),
+        (keras.layers.Bidirectional(keras.layers.LSTM(4, **CELL), name="both_ways"), "both_ways"),
+        (keras.layers.LSTM(4, **CELL, name="cell"), "cell"),
+        (keras.layers.Conv1D(4, 3, 1, "same", kernel_initializer="ones", name="around"), "around"),
     ],
 )
 def test_layers_that_are_not_known_are_refused_by_name(layer, name):
@@ -201,7 +204,10 @@ def test_layers_that_are_not_known_are_refused_by_name(layer, name):
 @pytest.mark.parametrize(
     ("layer", "word"),
     [
-        (keras.layers.Conv2D(2, (3, 1), padding="same", name="ahead"), "both sides"),
+        (
+            keras.layers.Conv2D(2, (3, 1), 1, "same", kernel_initializer="ones", name="ahead"),
+            "both sides",
+        ),
         (keras.layers.ZeroPadding2D(((0, 2), (0, 0)), name="ahead"), "end of a clip"),
         (keras.layers.Reshape((-1, 8, 1), name="ahead"), "mixes frames"),
     ],
@@ -222,7 +228,9 @@ def test_pooling_and_cropping_at_either_end_stream_exactly():
     x = keras.layers.Cropping2D(((3, 2), (1, 1)))(x)
     x = keras.layers.AveragePooling2D((2, 1), (3, 1))(x)
     x = keras.layers.Flatten()(keras.layers.GlobalMaxPooling2D()(x))
-    model = keras.Model(waveform, keras.layers.Dense(CLASSES, activation="softmax")(x))
+    mixed = keras.initializers.GlorotUniform(seed=1)
+    x = keras.layers.Dense(CLASSES, activation="softmax", kernel_initializer=mixed)(x)
+    model = keras.Model(waveform, x)
     stream = to_streaming(model)
     assert stream.packet_samples == 320 * 6
     samples = sound(8.0)
