@@ -9,7 +9,7 @@ from pathlib import Path
 from audio_edge.config import ChannelsConfig, ClusterConfig, Config, PruneConfig, QuantizeConfig
 from audio_edge.errors import UserError
 
-SPARSITY, CLUSTERS, REMOVED = 0.8, 16, (0.25, 0.5)  # where the config leaves a way out
+SPARSITY, CLUSTERS, REMOVED = 0.8, 16, (0.4, 0.5)  # where the config leaves a way out
 _EPOCHS = QuantizeConfig().epochs
 
 
