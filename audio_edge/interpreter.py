@@ -96,6 +96,21 @@ def as_float(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32, copy=False)
 
 
+def as_clips(waveform: np.ndarray, clip_samples: int) -> np.ndarray:
+    """One clip or several as float32 [clip_samples] or [n, clip_samples], see `as_float`.
+
+    Raises:
+        ValueError: Wrong shape or type, NaN or infinity.
+    """
+    waveform = np.asarray(waveform)
+    if waveform.ndim not in (1, 2) or waveform.shape[-1] != clip_samples:
+        raise ValueError(
+            f"waveform must be [{clip_samples}] or [n, {clip_samples}]. "
+            f"Received: shape={waveform.shape}"
+        )
+    return as_float(waveform)
+
+
 class Interpreter:
     """A `.tflite` file that takes raw audio, its card checked on opening.
 
@@ -158,13 +173,7 @@ class Interpreter:
             ValueError: Wrong shape or type, NaN or infinity.
             UserError: The runtime fails on the model.
         """
-        waveform = np.asarray(waveform)
-        if waveform.ndim not in (1, 2) or waveform.shape[-1] != self.clip_samples:
-            raise ValueError(
-                f"waveform must be [{self.clip_samples}] or [n, {self.clip_samples}]. "
-                f"Received: shape={waveform.shape}"
-            )
-        samples = as_float(waveform)
+        samples = as_clips(waveform, self.clip_samples)
         if samples.ndim == 1:
             return self._run(samples)
         return np.stack([self._run(clip) for clip in samples]) if len(samples) else self._none()

@@ -11,7 +11,14 @@ import numpy as np
 
 from audio_edge.card import Card, read_card, read_model, split
 from audio_edge.errors import UserError, first_line
-from audio_edge.interpreter import Interpreter, as_float, choose_runtime, loaded, version_of
+from audio_edge.interpreter import (
+    Interpreter,
+    as_clips,
+    as_float,
+    choose_runtime,
+    loaded,
+    version_of,
+)
 
 
 def open_model(
@@ -111,19 +118,15 @@ class StreamingInterpreter:
             ValueError: Wrong shape or type, NaN or infinity.
             UserError: The runtime fails on the model.
         """
-        waveform = np.asarray(waveform)
-        if waveform.ndim not in (1, 2) or waveform.shape[-1] != self.clip_samples:
-            raise ValueError(
-                f"waveform must be [{self.clip_samples}] or [n, {self.clip_samples}]. "
-                f"Received: shape={waveform.shape}"
-            )
+        samples = as_clips(waveform, self.clip_samples)
         before = np.zeros(-self.clip_samples % self.packet_samples, np.float32)
-        heard = np.empty((waveform.size // self.clip_samples, len(self.labels)), np.float32)
-        for row, clip in zip(heard, as_float(waveform).reshape(-1, self.clip_samples), strict=True):
+        clips = np.atleast_2d(samples)
+        heard = np.empty((len(clips), len(self.labels)), np.float32)
+        for row, clip in zip(heard, clips, strict=True):
             self.reset()
             row[:] = self.push(np.concatenate([before, clip]))[-1]
         self.reset()
-        return heard if waveform.ndim == 2 else heard[0]
+        return heard if samples.ndim == 2 else heard[0]
 
     def _step(self, packet: np.ndarray) -> np.ndarray:
         runner = self._runner
