@@ -1,9 +1,9 @@
 """Proof that two models are the same network.
 
 Per-clip difference of probabilities and top-1 agreement are held to limits; SNR and the paired
-difference in accuracy are told. Of few clips the share that agrees says little, so it is a breach
-only where so low a share would be rare (under 5 %) if the models agreed as often as they must. A
-streaming file is held against one of clips at every hop of recordings too.
+difference in accuracy are told. Of fewer than MANY clips the share that agrees says little, so it
+is a breach only where so low a share would be rare (under 5 %) if the models agreed as often as
+they must. A streaming file is held against one of clips at every hop of recordings too.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Limits:
     Attributes:
         max_delta: Greatest |p_a - p_b| of any class of any clip.
         min_agreement: Share of clips with the same top-1 class; of models that hear several classes
-            at once, share of all their answers on the same side of 0.5. Below it the clips must be
-            enough to show that it is no chance, see `agreement_tail`.
+            at once, share of all their answers on the same side of 0.5. Of fewer than MANY clips
+            it must also be no chance that it is below, see `agreement_tail`.
     """
 
     max_delta: float
@@ -58,7 +58,8 @@ QUANTISED = Limits(1.0, 0.95)
 # int8 stream against int8 clips: the same steps, but where a rounding of the front end decides
 SAME_STEPS = Limits(0.15, 0.995)
 JOINED_S = 60.0  # of clips end to end, where there are no recordings
-SIGNIFICANCE = 0.05  # of a breach of min_agreement
+MANY = 100  # clips from which the share itself counts
+SIGNIFICANCE = 0.05  # of a breach of min_agreement, of fewer
 WORST = 10  # clips told by name
 LAYER_CLIPS = 50  # for the layers, which run without delegates
 
@@ -141,7 +142,7 @@ def compare(
         "snr_db": round(snr, 2) if math.isfinite(snr) else None, "worst_clip": clips.names[worst],
         "limits": {"max_delta": limits.max_delta, "min_agreement": limits.min_agreement},
         "worst": [rows[place] for place in np.argsort(-delta, kind="stable")[:WORST]],
-        "ok": bool(delta[worst] <= limits.max_delta and tail >= SIGNIFICANCE),
+        "ok": bool(delta[worst] <= limits.max_delta and agrees(agreement, len(delta), limits)),
     }  # fmt: skip
     if runtimes != (None, None):
         result["runtimes"] = list(runtimes)
@@ -166,6 +167,14 @@ def compare(
         with files.replacing(table) as draft, draft.open("w", newline="", encoding="utf-8") as out:
             _write(rows, out)
     return result
+
+
+def agrees(share: float, n: int, limits: Limits) -> bool:
+    """Whether so many of n clips agree as must; of fewer than MANY, or as chance allows."""
+    if share >= limits.min_agreement - 1e-9:
+        return True
+    agreed = math.ceil(share * n - 1e-9)
+    return n < MANY and agreement_tail(agreed, n, limits.min_agreement) >= SIGNIFICANCE
 
 
 def agreement_tail(agreed: int, n: int, share: float) -> float:

@@ -39,21 +39,24 @@ def test_tail_at_its_ends():
         (19, 20, False),
         (18, 20, False),  # 90 % of 20 clips: once in four by chance
         (16, 20, True),
-        (94, 100, False),
-        (89, 100, True),
-        (945, 1000, False),
-        (930, 1000, True),
+        (90, 99, False),
+        (89, 99, True),
+        (95, 100, False),  # from here on, the share itself
+        (94, 100, True),
+        (950, 1000, False),
+        (949, 1000, True),
     ],
 )
 def test_few_clips_are_a_breach_only_where_chance_would_not_do(agreed, n, breach):
-    assert (parity.agreement_tail(agreed, n, 0.95) < parity.SIGNIFICANCE) is breach
+    assert parity.agrees(agreed / n, n, parity.Limits(1.0, 0.95)) is not breach
 
 
-def test_rule_is_right_for_models_that_agree_as_often_as_they_must():
+def test_rule_for_few_clips_is_right_for_models_that_agree_as_often_as_they_must():
     """Whatever the number of clips, at most one in twenty of them is stopped."""
-    for n in (5, 20, 100, 600):
+    limits = parity.Limits(1.0, 0.95)
+    for n in (5, 20, 60, parity.MANY - 1):
         chance = [math.comb(n, k) * 0.95**k * 0.05 ** (n - k) for k in range(n + 1)]
-        stopped = [parity.agreement_tail(k, n, 0.95) < parity.SIGNIFICANCE for k in range(n + 1)]
+        stopped = [not parity.agrees(k / n, n, limits) for k in range(n + 1)]
         assert np.dot(chance, stopped) <= 0.05
 
 

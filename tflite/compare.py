@@ -2,8 +2,8 @@
 
 A and B are .tflite or .onnx files, SavedModels, run directories or stages; with --runtimes X,Y A
 runs in X, and B, or A again, in Y. A streaming file is held against one of clips at every hop, too.
-Exits 1 when they differ beyond the limits; of few clips, top-1 agreement is a breach only if so
-little would come by chance less than once in twenty.
+Exits 1 when they differ beyond the limits; of fewer than 100 clips, top-1 agreement is a breach
+only if so little would come by chance less than once in twenty.
 """
 
 from __future__ import annotations
