@@ -1,4 +1,4 @@
-"""The int8 file of a model as it is before training, for what does not depend on training."""
+"""A model as it is before training, for what does not depend on training: its file, its stream."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
-from audio_edge import classifiers, compress, export, files, frontends
+from audio_edge import classifiers, compress, export, files, frontends, streaming
 from audio_edge.config import ChannelsConfig, ClusterConfig, Config, DistillConfig
+from audio_edge.errors import UserError
 from audio_edge.run import Run
 
 
@@ -55,3 +57,23 @@ def convert(
     classifier.save_weights(run.stage("qat") / "weights.h5")
     frontends.save(frontends.build(config), run.stage("float"))
     return export.convert(run, "int8")
+
+
+def require_streams(config: Config) -> None:
+    """Stop with a clear message unless the settings make files whose streams equal their clips.
+
+    Raises:
+        UserError: A layer looks ahead, hears the edge of a clip, or needs the clip as a whole, or
+            the int8 file would be quantised after the training.
+    """
+    if not config.quantize.epochs:
+        raise UserError("--streaming needs quantisation-aware training; set quantize.epochs")
+    waveform = keras.Input([config.data.clip_samples], name="waveform")
+    logits = classifiers.build(config, 2, dropout=False)(frontends.build(config)(waveform))
+    made = streaming.to_streaming(keras.Model(waveform, logits))
+    if not made.exact:
+        raise UserError(
+            "--streaming would not equal the file of clips: 'causal' convolutions and PCEN hear a "
+            'clip\'s edge; set model.padding = "valid" and no PCEN, or stream it as it is with '
+            "tflite.convert --streaming"
+        )

@@ -37,7 +37,8 @@ def place(tmp_path_factory):
 def arguments(folder, *more):
     places = {"data.root": "data", "run.dir": "out", "data.cache": "cache"}
     sets = [f"--set={key}={folder / name}" for key, name in places.items()]
-    return [str(folder / "tones.toml"), "--runs", "100", *sets, *more]
+    config = [str(folder / "tones.toml"), "--set=model.padding=valid", *sets]
+    return [*config, "--runs", "100", "--streaming", *more]
 
 
 def results(place, name):
@@ -48,6 +49,7 @@ def test_run_leaves_the_files_that_the_design_names(place):
     for name in (
         "config.json", "float/weights.h5", "pruned/weights.h5", "qat/weights.h5",
         "tflite/model_float.tflite", "tflite/model_int8.tflite", "tflite/model_int8.json",
+        "tflite/model_float_streaming.tflite", "tflite/model_int8_streaming.tflite",
         "results/parity.json", "results/accuracy.json", "results/benchmark.json",
         "results/benchmark.md", "tensorboard/float",
     ):  # fmt: skip
@@ -76,7 +78,7 @@ def test_int8_classifier_is_smaller_sparse_and_in_int8(place):
 def test_parity_was_proved_within_limits(place):
     rows = results(place, "parity")
     others = len(light_runtimes()) - 1
-    assert len(rows) == 3 + 2 * others  # float and int8 file, in each other runtime
+    assert len(rows) == 3 + 2 * others + 2  # float and int8 file, in each other runtime; streams
     assert all(row["ok"] for row in rows)
     assert rows[2]["paired"]["n"] == rows[2]["n"]
     assert rows[2]["worst"][0]["max_delta"] == rows[2]["max_delta"]
@@ -93,6 +95,25 @@ def test_both_runtimes_agree(place, runtime):
     reference = Interpreter(path, runtime="tensorflow")(clips)
     np.testing.assert_array_equal(ours.argmax(axis=1), reference.argmax(axis=1))
     np.testing.assert_allclose(ours, reference, atol=0.05)  # one step of an int8 logit
+
+
+def test_streams_were_held_against_clips_at_every_hop(place):
+    float_, int8 = (row for row in results(place, "parity") if "hops" in row)
+    assert float_["hops"]["max_delta"] <= 1e-5
+    assert int8["hops"]["agreement"] >= 0.995
+    assert min(row["hops"]["hops"] for row in (float_, int8)) > 100
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("model.padding=causal", "'causal' convolutions"), ("quantize.epochs=0", "quantize.epochs"),
+     ("model.name=kwt", "layer 'block0_attend'")],
+)  # fmt: skip
+def test_what_cannot_stream_is_refused_before_the_training(place, tmp_path, capsys, setting, said):
+    more = f"--set={setting}", f"--set=run.dir={tmp_path / 'new'}"
+    assert run.main(arguments(place, *more)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "new" / "float").exists()
 
 
 def test_card_tells_what_the_model_needs(place):
@@ -148,7 +169,7 @@ def test_what_cannot_be_made_changes_nothing(place, capsys, tmp_path):
 
 
 def test_config_of_a_run_that_never_began_may_change(place, capsys, tmp_path):
-    given = [item for item in arguments(place) if item not in ("--runs", "100")]
+    given = [item for item in arguments(place) if item not in ("--runs", "100", "--streaming")]
     given += ["--set", f"run.dir={tmp_path / 'out'}"]
     for words in ('["low", "nope"]', '["low", "never"]'):
         assert train.main([*given, "--set", f"data.words={words}"]) == 2
@@ -209,7 +230,7 @@ def test_stage_out_of_order_is_refused(place, capsys, tmp_path):
     folder.mkdir()
     tones.config(folder)
     shutil.copytree(place / "data", folder / "data")
-    given = [item for item in arguments(folder) if item not in ("--runs", "100")]
+    given = [item for item in arguments(folder) if item not in ("--runs", "100", "--streaming")]
     assert quantize.main(given) == 2
     assert "stage 'pruned' is not finished" in capsys.readouterr().err
 

@@ -2,8 +2,9 @@
 
 Trains, prunes, quantises, converts, compares, judges and benchmarks. Steps that are up to date are
 skipped, an interrupted one goes on from its last checkpoint. Exits 1 if the converted files are not
-what was trained. With --folds or --seeds all this is done for each of them, in directories of their
-own, and their accuracies are put together.
+what was trained. With --streaming, files for streams are written too, and held against those of
+clips at every hop. With --folds or --seeds all this is done for each of them, in directories of
+their own, and their accuracies are put together.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__)
     made.add_argument("--runs", type=int, default=200, help="timed runs of the benchmark")
     made.add_argument(
+        "--streaming", action="store_true",
+        help="write the files that take packets too: model_float_streaming.tflite, ...",
+    )  # fmt: skip
+    made.add_argument(
         "--folds", metavar="1,3", nargs="?", const="all",
         help="one run for each official fold of the data set, or for these, in DIR/fold1 and so on",
     )  # fmt: skip
@@ -42,9 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     """Do one run, all stages and all steps."""
     with open_run(args) as session:
+        if args.streaming:
+            from audio_edge import untrained
+
+            untrained.require_streams(session.run.config)
         for stage in session.run.stages:
             report(session.run, stage, session.make(stage))
-        return _finish(session, args.runs)
+        return _finish(session, args.runs, streaming=args.streaming)
 
 
 def _repeat(args: argparse.Namespace) -> int:
@@ -67,7 +76,7 @@ def _repeat(args: argparse.Namespace) -> int:
     return 0 if len(done) == len(plan.numbers) else 1
 
 
-def _finish(session: Session, runs: int) -> int:
+def _finish(session: Session, runs: int, *, streaming: bool) -> int:
     """Convert, compare, judge, benchmark, and say what came out."""
     from audio_edge import benchmark, evaluation, export, measure, parity
     from audio_edge.datasets import pipeline
@@ -77,17 +86,22 @@ def _finish(session: Session, runs: int) -> int:
     pairs = [(run.stage("float"), float_file), (float_file, int8_file)]
     if "qat" in run.stages:
         pairs.insert(1, (run.stage("qat"), int8_file))
+    streams = {kind: run.model(kind, streaming=True) for kind in ("float", "int8") if streaming}
+    pairs += [(path, run.model(kind)) for kind, path in streams.items()]
     steps = _Steps(session)
 
     parity_file, accuracy_file = run.results / "parity.json", run.results / "accuracy.json"
     table = run.results / "benchmark.md"
 
-    if steps.begin("convert", float_file, int8_file):
+    if steps.begin("convert", float_file, int8_file, *streams.values()):
         for kind in ("float", "int8"):
             print(f"convert: {export.convert(run, kind)}", flush=True)
+        for kind in streams:
+            print(f"convert: {export.convert(run, kind, stream=True)}", flush=True)
         steps.done("convert")
 
-    if steps.begin("compare", parity_file):
+    compared = "compare, with streams" if streams else "compare"
+    if steps.begin(compared, parity_file):
         rows = [parity.compare(a, b) for a, b in pairs]
         first, *others = measure.light_runtimes()
         rows += [
@@ -97,13 +111,13 @@ def _finish(session: Session, runs: int) -> int:
         ]
         files.write_json(parity_file, rows)
         if all(row["ok"] for row in rows):
-            steps.done("compare")
+            steps.done(compared)
     rows = files.read_json(parity_file, list)
     with _whole(parity_file):
         for row in rows:
             print(
                 f"compare: {_pair(row)}: agreement {100 * row['agreement']:.2f} %, "
-                f"greatest difference {row['max_delta']:.2g} on {row['n']} clips: "
+                f"greatest difference {row['max_delta']:.2g} on {row['n']} clips{_hops(row)}: "
                 f"{'ok' if row['ok'] else 'BEYOND THE LIMITS'}"
             )
     if not all(row["ok"] for row in rows):
@@ -150,6 +164,17 @@ def _pair(row: dict[str, Any]) -> str:
     if "runtimes" in row:
         return f"{row['a']} in {' and '.join(row['runtimes'])}"
     return f"{row['a']} and {row['b']}"
+
+
+def _hops(row: dict[str, Any]) -> str:
+    """What a comparison of a stream adds."""
+    if "hops" not in row:
+        return ""
+    hops = row["hops"]
+    return (
+        f", {100 * hops['agreement']:.2f} % and {hops['max_delta']:.2g} at {hops['hops']} hops of "
+        f"1 / {1 / hops['cost']:.1f} of a clip's time"
+    )
 
 
 @contextmanager
