@@ -21,7 +21,7 @@ $(VENV)/.ready: setup.cfg constraints.txt
 
 # Train on synthetic speech, compress, benchmark, and listen to a recording that training never heard.
 demo: setup
-	$(BIN)/python -m training.run training/configs/demo.toml --set run.dir=$(DEMO)
+	$(BIN)/python -m training.run training/configs/demo.toml --streaming --set run.dir=$(DEMO)
 	$(BIN)/python -m training.say training/configs/demo.toml --out $(DEMO)/recording.wav --count 12 --force
 	$(BIN)/python -m audio_edge.listen $(DEMO)/tflite/model_int8.tflite $(DEMO)/recording.wav \
 		--truth $(DEMO)/recording.txt --plot $(DEMO)/recording.png --force
