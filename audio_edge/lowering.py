@@ -59,12 +59,9 @@ def _lowered(
     for name, value in options.items():
         *parts, last = name.split(".")
         setattr(functools.reduce(getattr, parts, converter), last, value)
-    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         return converter.convert()
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
