@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from audio_edge.probe import delegate_coverage, light_runtimes, peak_memory, run
 from audio_edge.summary import model_summary
 
 __all__ = [
+    "CPU",
     "Session",
     "check_runs",
     "cuts",
@@ -34,12 +35,15 @@ __all__ = [
     "model_summary",
     "peak_memory",
     "sizes",
+    "timed",
 ]
 
 MIN_RUNS, MAX_RUNS = 100, 10**6
 MAX_THREADS = 256
 _WARM_UP = 20
 _VARIANTS = 8  # cuts of a waveform
+CPU = time.process_time  # seconds of all threads of this process
+_T = TypeVar("_T")
 
 
 def sizes(path: str | os.PathLike[str]) -> dict[str, int]:
@@ -126,6 +130,7 @@ def interleaved(
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
     *,
     settle: int = 0,
+    clock: Callable[[], float] | None = None,
 ) -> np.ndarray:
     """Time functions in turn.
 
@@ -138,6 +143,7 @@ def interleaved(
         progress: Wraps the rounds, as tqdm does.
         settle: Calls of a function just before each timed one. With 0 a time holds what the
             function before has driven out of the caches: much, where it takes less than 1 ms.
+        clock: `CPU`; None is the seconds that pass.
 
     Returns:
         float64 [runs, functions], seconds.
@@ -146,6 +152,7 @@ def interleaved(
         UserError: Too few or too many runs.
     """
     check_runs(runs)
+    clock = clock or time.perf_counter
     for function in functions:
         for number in range(_WARM_UP):
             function(number)
@@ -154,10 +161,17 @@ def interleaved(
         for column, function in enumerate(functions):
             for before in range(settle, 0, -1):
                 function(number + before)
-            start = time.perf_counter()
+            start = clock()
             function(number)
-            seconds[number, column] = time.perf_counter() - start
+            seconds[number, column] = clock() - start
     return seconds
+
+
+def timed(function: Callable[[], _T]) -> tuple[float, _T]:
+    """Seconds that one call takes, and what it returns."""
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
 
 
 def cuts(waveform: np.ndarray) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -15,13 +16,13 @@ from audio_edge.interpreter import RUNTIMES, available_runtimes, choose_runtime,
 
 _PROBE_TIMEOUT_S = 120.0
 
-# VmHWM starts at zero in a new program, but ru_maxrss is inherited from the process that forked it,
-# which may hold gigabytes; so ru_maxrss serves only where there is no /proc (bytes on macOS).
-_PROBE = """
-import importlib, json, sys
-import numpy as np
 
-def peak():
+def peak() -> float | None:
+    """Peak resident memory of this process so far, in MiB; None where the system does not tell.
+
+    VmHWM starts at zero in a new program, but ru_maxrss is inherited from the process that forked
+    it, which may hold gigabytes; so ru_maxrss serves only where there is no /proc.
+    """
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
@@ -31,8 +32,17 @@ def peak():
         import resource
     except ImportError:
         return None
-    unit = 2**20 if sys.platform == "darwin" else 2**10
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+# of a process that imports nothing of this library
+_PROBE = f"""
+from __future__ import annotations
+import importlib, json, sys
+import numpy as np
+
+{inspect.getsource(peak)}
 
 Interpreter = getattr(importlib.import_module(sys.argv[1]), "Interpreter")
 baseline = peak()
@@ -42,7 +52,7 @@ interpreter.allocate_tensors()
 for detail in interpreter.get_input_details():
     interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
 interpreter.invoke()
-print(json.dumps({"peak_mib": peak(), "baseline_mib": baseline}))
+print(json.dumps({{"peak_mib": peak(), "baseline_mib": baseline}}))
 """
 
 

@@ -27,7 +27,7 @@ FLOORS = [
     {"op_versions", "c_array", "layers"},
     {"measure", "truth"},
     {"benchmark", "canvas"},
-    {"plots", "feature_plots"},
+    {"plots", "feature_plots", "peers_benchmark"},
     # 2 learning: + TensorFlow, tf_keras
     {"replicas", "distribution"},
     {"acoustics"},
@@ -136,7 +136,12 @@ print('ok')
 
 def test_nothing_below_the_commands_prints_or_reads_a_clock():
     allowed = {"errors", "measure", "listen", "record"}  # errors prints the one line of a command
-    workers = {"decoder.py", "engines.py", "probe.py"}  # processes that answer on stdout
+    workers = {
+        "decoder.py",
+        "engines.py",
+        "probe.py",
+        "starts.py",
+    }  # processes that answer on stdout
     for path in sorted((ROOT / "audio_edge").rglob("*.py")):
         own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
         tree = ast.parse(path.read_text(encoding="utf-8"))

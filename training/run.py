@@ -172,8 +172,8 @@ def _hops(row: dict[str, Any]) -> str:
         return ""
     hops = row["hops"]
     return (
-        f", {100 * hops['agreement']:.2f} % and {hops['max_delta']:.2g} at {hops['hops']} hops, each "
-        f"1 / {1 / hops['cost']:.1f} of a clip's time"
+        f", {100 * hops['agreement']:.2f} % and {hops['max_delta']:.2g} at {hops['hops']} hops, "
+        f"each 1 / {1 / hops['cost']:.1f} of a clip's time"
     )
 
 
