@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.10 python3.12; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && command -v $$p && break; done)
 DEMO := runs/demo
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check pi clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +28,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+# The plain install on emulated Raspberry Pis, 64 and 32 bits; as root, with mmdebstrap and qemu-user-static.
+pi: setup
+	$(BIN)/python -m tests.emulated
 
 check: setup
 	$(BIN)/ruff check .
