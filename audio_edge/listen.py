@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import json
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_edge import audio
+from audio_edge import audio, live, measure, meter
 from audio_edge.detector import Detection, Detector, is_ignored
 from audio_edge.errors import UserError, command
+from audio_edge.hits import Command, Hits
 from audio_edge.interpreter import RUNTIMES
-from audio_edge.microphone import Microphone, input_devices
+from audio_edge.microphone import Microphone, input_devices, look_again
 from audio_edge.streaming_interpreter import open_model
 from audio_edge.truth import Verdict, Word, match, read_labels
+
+HIT_S = 3.0  # of sound, kept of each detection
 
 
 @command
@@ -41,6 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runtime", choices=RUNTIMES, help="default: the first installed")
     parser.add_argument("--device", type=int, metavar="N", help="input device, see --list-devices")
     parser.add_argument("--list-devices", action="store_true", help="print input devices and stop")
+    parser.add_argument(
+        "--on-detect", metavar="CMD",
+        help="start a program at each detection, with AUDIO_EDGE_LABEL, _SCORE and _TIME_S",
+    )  # fmt: skip
+    parser.add_argument(
+        "--save-hits", metavar="DIR", help=f"keep the {HIT_S:g} s before each detection there"
+    )
+    parser.add_argument(
+        "--unit", action="store_true", help="print a systemd unit that listens so, and stop"
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help="stop the microphone after S s")
     args = parser.parse_intermixed_args(argv)
     if args.list_devices:
@@ -48,26 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{index:3d}  {name}  ({rate} Hz)")
         return 0
     _check(args)
+    if args.unit:
+        print(meter.unit(_whole(sys.argv[1:] if argv is None else argv)), end="")
+        return 0
     detector = Detector(open_model(args.model, runtime=args.runtime), threshold=args.threshold)
     if args.file is None:
         return _live(detector, args)
     return _recording(detector, args)
-
-
-def hear(detector: Detector, source: Any, *, seconds: float | None = None) -> Iterator[Detection]:
-    """Yield detections as they come from a source with `read(n) -> float32 [n]`.
-
-    Args:
-        detector: Where the samples go.
-        source: The microphone, or anything like it.
-        seconds: Stop after this much audio, counted in samples; None goes on for ever.
-    """
-    rate, hop = detector.model.sample_rate, detector.hop_samples
-    hops = itertools.count() if seconds is None else range(max(1, round(seconds * rate / hop)))
-    for _ in hops:
-        heard = detector.push(source.read(hop))
-        if heard:
-            yield heard
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -76,6 +78,9 @@ def _check(args: argparse.Namespace) -> None:
     for option in ("truth", "plot"):
         if getattr(args, option) and args.file is None:
             raise UserError(f"--{option} needs a recording; give FILE")
+    for option in ("on-detect", "save-hits", "unit"):
+        if getattr(args, option.replace("-", "_")) and args.file is not None:
+            raise UserError(f"--{option} is for the microphone; leave FILE out")
     if args.seconds is not None and not 0 < args.seconds < 1e6:
         raise UserError(f"--seconds must be > 0. Received: {args.seconds:g}")
     if args.file is not None and args.seconds is not None:
@@ -122,25 +127,80 @@ def _recording(detector: Detector, args: argparse.Namespace) -> int:
 
 
 def _live(detector: Detector, args: argparse.Namespace) -> int:
-    width = max(map(len, detector.model.labels))
-    count = 0
-    with Microphone(detector.model.sample_rate, device=args.device) as microphone:
-        print(
-            f"listening to {microphone.name} at {microphone.device_rate} Hz; Ctrl-C stops",
-            file=sys.stderr,
-        )
-        try:
-            for heard in hear(detector, microphone, seconds=args.seconds):
-                count += 1
-                line = json.dumps(dataclasses.asdict(heard)) if args.json else _line(heard, width)
-                print(line, flush=True)
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
-        if microphone.overflows:
-            print(f"warning: audio was lost {microphone.overflows} times", file=sys.stderr)
+    """Listen to the microphone until Ctrl-C or for some seconds."""
+    model, rate = detector.model, detector.model.sample_rate
+    words = [label for label in model.labels if not is_ignored(label)]
+    places = [model.labels.index(word) for word in words]
+    width = max(map(len, model.labels))
+    ring = live.Ring(round(HIT_S * rate))
+    name = model.card.name if model.card else Path(model.path).stem
+    hits = Hits(args.save_hits, {"model": name}) if args.save_hits else None
+    command = Command(args.on_detect) if args.on_detect else None
+    status = sys.stderr.isatty() and not args.json
+    counts: Counter[str] = Counter()
+    opened: list[Microphone] = []
+    usage, heard_s = measure.Usage(), 0.0
+
+    def open_microphone() -> Microphone:
+        if opened:
+            look_again()
+        opened.append(Microphone(rate, device=args.device))
+        return opened[-1]
+
+    def say(text: str) -> None:
+        print(f"\r\x1b[K{text}" if status else text, file=sys.stderr, flush=True)
+
+    events = live.listen(
+        detector, open_microphone, ring=ring, pause=time.sleep, seconds=args.seconds
+    )
+    try:
+        for event in events:
+            if isinstance(event, live.Hop):
+                if not heard_s:
+                    source = opened[-1]
+                    say(f"listening to {source.name} at {source.device_rate} Hz; Ctrl-C stops")
+                heard_s += detector.hop_samples / rate
+                if status:
+                    columns = shutil.get_terminal_size().columns
+                    scores = None if event.scores is None else event.scores[places]
+                    text = meter.line(event.level_db, scores, words, counts, width=columns)
+                    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            elif isinstance(event, live.Lost):
+                say(f"warning: {event.reason}; waiting for it")
+            elif isinstance(event, live.Back):
+                say(f"{event.name} is back")
+            else:
+                counts[event.label] += 1
+                line = json.dumps(dataclasses.asdict(event)) if args.json else _line(event, width)
+                print(f"\r\x1b[K{line}" if status else line, flush=True)
+                if command:
+                    command.start(event)
+                if hits:
+                    assert detector.last_scores is not None
+                    known = zip(model.labels, map(float, detector.last_scores), strict=True)
+                    stamp = time.strftime("%Y%m%dT%H%M%S")
+                    said = hits.save(event, ring.newest(), rate, dict(known), stamp)
+                    if said:
+                        say(f"warning: {said}")
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+    lost = sum(source.overflows for source in opened)
+    if lost:
+        say(f"warning: audio was lost {lost} times")
+    if command:
+        command.close()
+        if command.skipped:
+            say(f"warning: --on-detect was left out {command.skipped} times")
     if not args.json:
-        print(_count(count))
+        print(_count(sum(counts.values())))
+        say(f"heard {heard_s:.0f} s with {100 * usage.cpu_share():.1f} % of a core")
     return 0
+
+
+def _whole(arguments: Sequence[str]) -> list[str]:
+    """The arguments for a unit: without --unit, and places as whole paths."""
+    given = [item for item in arguments if item != "--unit"]
+    return [str(Path(item).absolute()) if Path(item).exists() else item for item in given]
 
 
 def _can_hear(detector: Detector, word: Word) -> bool:

@@ -25,6 +25,7 @@ from audio_edge.summary import model_summary
 __all__ = [
     "CPU",
     "Session",
+    "Usage",
     "check_runs",
     "cuts",
     "delegate_coverage",
@@ -165,6 +166,17 @@ def interleaved(
             function(number)
             seconds[number, column] = clock() - start
     return seconds
+
+
+class Usage:
+    """What this process has taken since the object was made."""
+
+    def __init__(self) -> None:
+        self._began, self._worked = time.perf_counter(), CPU()
+
+    def cpu_share(self) -> float:
+        """CPU time over time, 1 for a core that is always busy."""
+        return (CPU() - self._worked) / max(1e-9, time.perf_counter() - self._began)
 
 
 def timed(function: Callable[[], _T]) -> tuple[float, _T]:

@@ -6,6 +6,7 @@ Whatever rate the device runs at, blocks come out at the rate that was asked for
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class Microphone:
 
     def __init__(self, sample_rate: int, *, device: int | None = None) -> None:
         sounddevice = _sounddevice()
+        self._failure = sounddevice.PortAudioError
         try:
             info = sounddevice.query_devices(device, "input")
         except (sounddevice.PortAudioError, ValueError) as error:
@@ -80,12 +82,19 @@ class Microphone:
         self._ready = np.zeros(0, np.float32)
 
     def read(self, n: int) -> np.ndarray:
-        """Wait for the next `n` samples, float32 [n] in [-1, 1]."""
+        """Wait for the next `n` samples, float32 [n] in [-1, 1].
+
+        Raises:
+            UserError: The device has gone.
+        """
         if not 0 < n <= _MAX_BLOCK:
             raise ValueError(f"n must be in [1, {_MAX_BLOCK}]. Received: n={n}")
         while len(self._ready) < n:
             missing = n - len(self._ready)
-            block, lost = self._stream.read(-(-missing * self.device_rate // self.sample_rate))
+            try:
+                block, lost = self._stream.read(-(-missing * self.device_rate // self.sample_rate))
+            except self._failure as error:
+                raise UserError(f"{self.name}: lost ({error}); plug it in again") from error
             self.overflows += bool(lost)
             samples = np.clip(np.nan_to_num(block[:, 0]), -1.0, 1.0).astype(np.float32)
             new = self._resampler.push(samples) if self._resampler else samples
@@ -98,7 +107,8 @@ class Microphone:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stream.close()
+        with suppress(self._failure):  # of a device that has gone
+            self._stream.close()
 
 
 def input_devices() -> list[tuple[int, str, int]]:
@@ -108,6 +118,14 @@ def input_devices() -> list[tuple[int, str, int]]:
         if info["max_input_channels"] > 0:
             found.append((index, str(info["name"]), int(info["default_samplerate"])))
     return found
+
+
+def look_again() -> None:
+    """Have PortAudio list the devices anew: it does so only when it begins."""
+    sounddevice = _sounddevice()
+    with suppress(sounddevice.PortAudioError):
+        sounddevice._terminate()
+        sounddevice._initialize()
 
 
 def _open(sounddevice: Any, device: int | None, sample_rate: int, info: Any) -> tuple[Any, int]:

@@ -19,11 +19,17 @@ class FakeSoundDevice(types.ModuleType):
 
     def __init__(
         self, waveform: np.ndarray, *, rates: tuple[int, ...] = (16000,), devices: int = 1,
-        overflow: bool = False,
+        overflow: bool = False, fails_at: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__("sounddevice")
         self.waveform, self.rates, self.devices, self.overflow = waveform, rates, devices, overflow
-        self.closed = False
+        self.closed, self.fails_at, self.looked = False, fails_at, 0
+
+    def _terminate(self) -> None:
+        """PortAudio ends, and is begun again: the device is there anew."""
+
+    def _initialize(self) -> None:
+        self.fails_at, self.looked = None, self.looked + 1
 
     def query_devices(self, device: int | None = None, kind: str | None = None) -> Any:
         default = float(self.rates[0] if self.rates else 44100)
@@ -53,6 +59,8 @@ class FakeStream:
         self.owner.closed = True
 
     def read(self, n: int) -> tuple[np.ndarray, bool]:
+        if self.owner.fails_at is not None and self.at + n > self.owner.fails_at:
+            raise PortAudioError("Device unavailable")
         block = self.owner.waveform[self.at : self.at + n]
         if len(block) < n:
             raise KeyboardInterrupt

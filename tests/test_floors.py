@@ -21,11 +21,12 @@ FLOORS = [
     {"multilabel"},
     {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT
-    {"interpreter", "joined", "tflite_file", "tflite_metadata", "microphone", "elsewhere"},
+    {"interpreter", "joined", "tflite_file", "tflite_metadata"},
+    {"elsewhere", "meter", "microphone"},
     {"streaming_interpreter"},
     {"detector", "summary", "probe", "scoring", "targets"},
     {"op_versions", "c_array", "layers"},
-    {"measure", "truth"},
+    {"hits", "live", "measure", "truth"},
     {"benchmark", "canvas"},
     {"plots", "feature_plots", "peers_benchmark"},
     # 2 learning: + TensorFlow, tf_keras
