@@ -176,7 +176,11 @@ class Usage:
 
     def cpu_share(self) -> float:
         """CPU time over time, 1 for a core that is always busy."""
-        return (CPU() - self._worked) / max(1e-9, time.perf_counter() - self._began)
+        return self.cpu_s() / max(1e-9, time.perf_counter() - self._began)
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU time."""
+        return CPU() - self._worked
 
 
 def timed(function: Callable[[], _T]) -> tuple[float, _T]:

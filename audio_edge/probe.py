@@ -36,6 +36,15 @@ def peak() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
+def resident() -> float | None:
+    """Resident memory of this process now, in MiB; None where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError):
+        return None
+
+
 # of a process that imports nothing of this library
 _PROBE = f"""
 from __future__ import annotations

@@ -12,9 +12,11 @@ import pytest
 
 from audio_edge import Detector, audio, live, meter
 from audio_edge.detector import Detection
+from audio_edge.endurance import endure
 from audio_edge.errors import UserError
 from audio_edge.hits import AT_ONCE, Command, Hits
 from audio_edge.listen import main
+from benchmarks import endurance as endurance_command
 from tests.conftest import SAMPLE_RATE, tone
 from tests.fake_sounddevice import FakeSoundDevice
 
@@ -238,3 +240,17 @@ def test_microphone_that_fails_while_read_is_waited_for(carded_path, monkeypatch
     assert err.count("plug it in again; waiting for it") == 1
     assert err.count("is back") == 1
     assert fake.looked == 1
+
+
+def test_hours_are_heard_with_losses_and_hits(carded_path, capsys):
+    assert endurance_command.main([str(carded_path), "--hours", "0.6"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["0.02", "0.60"]
+    assert lines[2].split()[2] == "1"  # lost after half an hour
+
+
+def test_endurance_counts_what_it_hears(carded_path):
+    rows = list(endure(Detector(carded_path), said("low"), hours=0.02, lost_every_s=30.0))
+    assert [round(row["heard_s"]) for row in rows] == [60, 72]
+    assert rows[-1]["lost"] == 2
+    assert 60 <= rows[-1]["detections"] == rows[-1]["saved"] <= 72  # one a second
