@@ -395,3 +395,13 @@ def test_two_processes_never_share_a_run(place):
         )  # fmt: skip
     assert done.returncode == 2
     assert "another process is working there" in done.stderr
+
+
+def test_network_that_does_not_fit_is_said_before_a_file_is_decoded(tmp_path, capsys):
+    tones.make(tmp_path / "data", speakers=4, takes=1)
+    tones.config(tmp_path)
+    given = [item for item in arguments(tmp_path) if item not in ("--runs", "100", "--streaming")]
+    cache = tmp_path / "new"
+    assert train.main([*given, "--set=model.depth=30", f"--set=data.cache={cache}"]) == 2
+    assert "does not fit features" in capsys.readouterr().err
+    assert not cache.exists()

@@ -93,10 +93,12 @@ class Session:
 
     def make(self, stage: str) -> bool:
         """Make a trained stage unless it is up to date; returns whether it had to be made."""
-        from audio_edge import compress, distribution
+        from audio_edge import classifiers, compress, distribution
 
         if distribution.told(lambda: self._is_made(stage)):
             return False
+        if stage == "float":  # a network that does not fit is said before an hour of decoding
+            classifiers.build(self.run.config, 2, dropout=False)
         for teacher in self.run.teachers():
             self._teach(teacher)
         callbacks = [epoch_bar(stage)] if distribution.is_chief() else []
