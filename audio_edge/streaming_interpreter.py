@@ -5,6 +5,7 @@ Needs NumPy and one TFLite runtime, as the interpreter of clips does.
 
 from __future__ import annotations
 
+import copy
 import os
 
 import numpy as np
@@ -81,6 +82,15 @@ class StreamingInterpreter:
         """Begin a new stream."""
         self._states = self._silence
         self._waiting = np.zeros(0, np.float32)
+
+    def fork(self) -> StreamingInterpreter:
+        """Another stream through the same file: a state of its own, the model in memory once.
+
+        Streams of one file take turns: only one of them may be pushed at a time.
+        """
+        other = copy.copy(self)
+        other.reset()
+        return other
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Take the next samples of the stream.

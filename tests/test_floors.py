@@ -27,7 +27,7 @@ FLOORS = [
     {"detector", "summary", "probe", "scoring", "targets"},
     {"op_versions", "c_array", "layers"},
     {"hits", "live", "measure", "truth"},
-    {"benchmark", "canvas", "endurance"},
+    {"benchmark", "canvas", "endurance", "stream_load"},
     {"plots", "feature_plots", "peers_benchmark"},
     # 2 learning: + TensorFlow, tf_keras
     {"replicas", "distribution"},

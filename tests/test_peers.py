@@ -11,7 +11,9 @@ import pytest
 from audio_edge import export, measure
 from audio_edge.errors import UserError
 from audio_edge.peers_benchmark import listeners, run, tables
+from audio_edge.streaming_interpreter import StreamingInterpreter
 from benchmarks import peers
+from benchmarks import streams as load_command
 from tests import models_for_tests as made
 from tests import streams
 
@@ -125,3 +127,31 @@ def test_package_answers_as_often_as_its_row_says(kind):
 def test_files_of_the_same_name_are_refused(files):
     with pytest.raises(UserError, match="same name"):
         run.benchmark([files["clips"], files["clips"]])
+
+
+def test_streams_of_one_file_do_not_hear_each_other(files):
+    """Pushed in turns, each hears what it would have heard alone."""
+    model = StreamingInterpreter(files["stream"])
+    sounds = [streams.sound(2.0, seed=seed) for seed in range(3)]
+    alone = []
+    for waveform in sounds:
+        model.reset()
+        alone.append(model.push(waveform))
+    forks = [model.fork() for _ in sounds]
+    pieces = zip(*(np.array_split(waveform, 7) for waveform in sounds), strict=True)
+    heard = [[fork.push(piece) for fork, piece in zip(forks, turn, strict=True)] for turn in pieces]
+    for number, wanted in enumerate(alone):
+        np.testing.assert_array_equal(np.concatenate([turn[number] for turn in heard]), wanted)
+
+
+def test_load_says_what_a_packet_costs_as_streams_grow(files, tmp_path, capsys):
+    out = tmp_path / "load.json"
+    assert load_command.main([files["stream"], "--streams", "1", "4", "--json", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["streams"] for row in rows] == [1, 4]
+    for row in rows:
+        assert 0 < row["cpu_us"] <= row["cpu_us_p90"]
+        assert row["per_core"] > 0
+    assert "| 4 |" in capsys.readouterr().out
+    assert load_command.main([files["stream"], "--streams", "0"]) == 2
+    assert load_command.main([files["clips"]]) == 2
