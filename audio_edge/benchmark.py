@@ -13,6 +13,7 @@ from typing import Any
 
 from audio_edge import measure, scoring
 from audio_edge.card import Card, read_model, split
+from audio_edge.condition import condition
 from audio_edge.errors import UserError
 from audio_edge.files import read_json, sha256
 from audio_edge.interpreter import available_runtimes
@@ -34,7 +35,7 @@ def benchmark(
     *,
     data: str | os.PathLike[str] | None = None,
     runs: int = 200,
-    threads: int = 1,
+    threads: int | Sequence[int] = 1,
     runtimes: Sequence[str] | None = None,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> dict[str, Any]:
@@ -47,14 +48,16 @@ def benchmark(
             directories. Clips are centred: padded or cut on both sides to the model's length. A
             folder that is no label counts as "unknown" if the model knows that, else is left out.
         runs: Timed runs of each model in each runtime, at least 100.
-        threads: Threads of the interpreters.
+        threads: Threads of the interpreters; of several numbers the first is that of all figures,
+            for the others there are latencies too.
         runtimes: Of `audio_edge.interpreter.RUNTIMES`; None takes all that are installed but
             TensorFlow. The first gives accuracy, peak memory and rtf.
         progress: Wraps the recordings and the rounds, as tqdm does.
 
     Returns:
-        device, runtimes (versions), threads, runs, waveform (what was timed on), data, unreadable
-        (recordings of `data`) and rows. A row: model, file, sha256, stage, params, size_bytes,
+        device, before and after (the state of the board, of `condition`), runtimes (versions),
+        threads, more_threads, runs, waveform (what was timed on), data, unreadable (recordings of
+        `data`) and rows. A row: model, file, sha256, stage, params, size_bytes,
         zip_bytes, accuracy (accuracy, n, interval, source; or None), latency {runtime: p50_ms,
         p90_ms, rtf, runs or error}, coverage {runtime: delegated, ops, share}, peak_mib,
         baseline_mib, rtf.
@@ -68,27 +71,37 @@ def benchmark(
     recordings = scoring.recordings(data) if data is not None else {}
     waveform, told = scoring.pcm(recordings)
     paths = [entry.path for entry in entries]
+    first, *more = dict.fromkeys([threads] if isinstance(threads, int) else threads)
+    before = condition()
     timed = measure.latency(
-        paths, waveform, runtimes=chosen, threads=threads, runs=runs, progress=progress
+        paths, waveform, runtimes=chosen, threads=[first, *more], runs=runs, progress=progress
     )
+    after = condition()
     latency: dict[str, dict[str, Any]] = {}
     for row in timed:
-        facts = {k: row[k] for k in ("p50_ms", "p90_ms", "rtf", "runs", "error") if k in row}
-        latency.setdefault(row["path"], {})[row["runtime"]] = facts
+        known = latency.setdefault(row["path"], {})
+        if row["threads"] == first:
+            facts = {k: row[k] for k in ("p50_ms", "p90_ms", "rtf", "runs", "error") if k in row}
+            known[row["runtime"]] = {**facts, "by_threads": {}} if more else facts
+        elif "p50_ms" in row:
+            known[row["runtime"]]["by_threads"][str(row["threads"])] = row["p50_ms"]
     scores, unreadable = scoring.accuracies(
-        paths, recordings, runtime=chosen[0], threads=threads, progress=progress
+        paths, recordings, runtime=chosen[0], threads=first, progress=progress
     )
     if data is not None and not any(scores.values()):
         raise UserError(f"{data}: no model knows its labels; name its subfolders as they do")
-    rows = [_row(entry, latency[str(entry.path)], chosen, threads) for entry in entries]
+    rows = [_row(entry, latency[str(entry.path)], chosen, first) for entry in entries]
     for entry, row in zip(entries, rows, strict=True):
         if data is not None:
             row["accuracy"] = scores[entry.path]
     names = [row["model"] for row in rows]  # the stages of a model are kept together
     return {
         "device": measure.device(),
+        "before": before,
+        "after": after,
         "runtimes": {row["runtime"]: row["version"] for row in timed},
-        "threads": threads,
+        "threads": first,
+        "more_threads": more,
         "runs": runs,
         "waveform": told,
         "data": Path(data).resolve().name if data is not None else None,
@@ -213,14 +226,16 @@ def markdown(results: dict[str, Any]) -> str:
     columns = ["model", "stage", "params", "size_bytes", "zip_bytes", "accuracy"]
     for name in runtimes:
         columns += [f"{name} p50_ms", f"{name} p90_ms", f"{name} delegated"]
+        columns += [f"{name} p50_ms, {n} threads" for n in results.get("more_threads", ())]
     columns += ["rtf", "peak_mib", "baseline_mib", "sha256"]
     rule = ["---", "---", *["---:"] * (len(columns) - 3), "---"]
-    cells = [columns, rule, *(_cells(row, runtimes) for row in results["rows"])]
+    more = results.get("more_threads", ())
+    cells = [columns, rule, *(_cells(row, runtimes, more) for row in results["rows"])]
     table = "\n".join(f"| {' | '.join(line)} |" for line in cells)
     return "\n".join(facts) + "\n\n" + table + "\n"
 
 
-def _cells(row: dict[str, Any], runtimes: Iterable[str]) -> list[str]:
+def _cells(row: dict[str, Any], runtimes: Iterable[str], more_threads: Iterable[int]) -> list[str]:
     def shown(value: Any, form: str = "") -> str:
         return "" if value is None else format(value, form)
 
@@ -230,6 +245,8 @@ def _cells(row: dict[str, Any], runtimes: Iterable[str]) -> list[str]:
         times, coverage = row["latency"].get(name, {}), row["coverage"].get(name)
         cells += [shown(times.get("p50_ms"), ".3f"), shown(times.get("p90_ms"), ".3f")]
         cells.append(f"{coverage['delegated']}/{coverage['ops']}" if coverage else "")
+        by_threads = times.get("by_threads", {})
+        cells += [shown(by_threads.get(str(n)), ".3f") for n in more_threads]
     cells += [shown(row["rtf"], ".2g"), shown(row["peak_mib"], ".1f")]
     return [*cells, shown(row["baseline_mib"], ".1f"), row["sha256"][:12]]
 

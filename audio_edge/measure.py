@@ -6,6 +6,7 @@ waveform, quantised by rounding where they are integers. No TensorFlow, unless i
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import time
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from audio_edge.card import Card, read_model, split
+from audio_edge.condition import system
 from audio_edge.errors import UserError, first_line
 from audio_edge.interpreter import available_runtimes, choose_runtime, load, version_of
 from audio_edge.probe import delegate_coverage, light_runtimes, peak_memory, run_apart
@@ -62,7 +64,7 @@ def latency(
     waveform: np.ndarray,
     *,
     runtimes: Sequence[str] | None = None,
-    threads: int = 1,
+    threads: int | Sequence[int] = 1,
     runs: int = 200,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> list[dict[str, Any]]:
@@ -74,32 +76,34 @@ def latency(
         models: .tflite files.
         waveform: float [samples > 0] in [-1, 1], repeated or cut to what an input holds.
         runtimes: Of `audio_edge.interpreter.RUNTIMES`; None takes `light_runtimes()`.
-        threads: Threads of the interpreter.
+        threads: Threads of the interpreter, or several numbers of them.
         runs: Timed runs of each, at least 100.
         progress: Wraps the rounds, as tqdm does.
 
     Returns:
-        A row for each (file, runtime): path, runtime, version, threads, and either runs, p50_ms,
-        p90_ms and rtf (p50 over the duration of a clip, or of a packet; None where no card says
-        it), or `error`, the reason why the runtime does not run the file.
+        A row for each (file, runtime, threads): path, runtime, version, threads, and either runs,
+        p50_ms, p90_ms and rtf (p50 over the duration of a clip, or of a packet; None where no card
+        says it), or `error`, the reason why the runtime does not run the file.
 
     Raises:
         UserError: A file is missing or damaged, a runtime is not installed, too few runs.
     """
     check_runs(runs)
-    if not 1 <= threads <= MAX_THREADS:
-        raise UserError(f"threads must be 1 to {MAX_THREADS}. Received: threads={threads}")
+    counts = [threads] if isinstance(threads, int) else list(threads)
+    if not counts or not all(1 <= count <= MAX_THREADS for count in counts):
+        received = ", ".join(map(str, counts))
+        raise UserError(f"threads must be 1 to {MAX_THREADS}. Received: threads={received}")
     rows: list[dict[str, Any]] = []
     timed: list[tuple[dict[str, Any], Session, Card | None]] = []
     for path in models:
         model, card = split(read_model(path), source=path)
-        for runtime in runtimes or light_runtimes():
+        for runtime, count in itertools.product(runtimes or light_runtimes(), counts):
             row: dict[str, Any] = {"path": os.fspath(path), "runtime": runtime}
-            row.update(version=version_of(choose_runtime(runtime)), threads=threads)
+            row.update(version=version_of(choose_runtime(runtime)), threads=count)
             rows.append(row)
             try:
-                run_apart(path, runtime, threads)  # a file that crashes must not take us along
-                session = Session(load(model, runtime, threads), waveform)
+                run_apart(path, runtime, count)  # a file that crashes must not take us along
+                session = Session(load(model, runtime, count), waveform)
                 session.run(0)
                 timed.append((row, session, card))
             except (RuntimeError, ValueError) as error:
@@ -236,13 +240,19 @@ def _filled(detail: dict[str, Any], waveform: np.ndarray) -> np.ndarray:
 
 
 def device() -> dict[str, Any]:
-    """Facts that belong to every figure: machine, cpu, cores, os, python, runtime versions."""
+    """Facts that belong to every figure.
+
+    machine, cpu (the board's name, if it has one), cores, os, system (its own name), kernel,
+    python, numpy and runtimes (versions).
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "machine": platform.machine(),
         "cpu": _cpu(),
         "cores": cores,
         "os": platform.platform(),
+        "system": system(),
+        "kernel": platform.release(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "runtimes": {name: version_of(name) for name in available_runtimes()},

@@ -24,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="+", metavar="MODEL", help=".tflite file or run directory")
     parser.add_argument("--data", metavar="FOLDER", help="label subfolders to take the accuracy on")
     parser.add_argument("--runs", type=int, default=200, help="timed runs of each, at least 100")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the interpreter")
+    parser.add_argument(
+        "--threads", type=_counts, default=[1], metavar="1,2,4",
+        help="threads of the interpreter; of several the first is that of all but the latencies",
+    )  # fmt: skip
     parser.add_argument(
         "--runtime",
         action="append",
@@ -59,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         files.write_json(args.json, results)
         print(f"wrote {args.json}")
     return 0
+
+
+def _counts(text: str) -> list[int]:
+    """Numbers between commas."""
+    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

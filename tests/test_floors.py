@@ -21,13 +21,13 @@ FLOORS = [
     {"multilabel"},
     {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT
-    {"interpreter", "joined", "tflite_file", "tflite_metadata"},
+    {"condition", "interpreter", "joined", "tflite_file", "tflite_metadata"},
     {"elsewhere", "meter", "microphone"},
     {"streaming_interpreter"},
     {"detector", "summary", "probe", "scoring", "targets"},
     {"op_versions", "c_array", "layers"},
     {"hits", "live", "measure", "truth"},
-    {"benchmark", "canvas", "endurance", "stream_load"},
+    {"benchmark", "canvas", "devices_table", "endurance", "stream_load"},
     {"plots", "feature_plots", "peers_benchmark"},
     # 2 learning: + TensorFlow, tf_keras
     {"replicas", "distribution"},
