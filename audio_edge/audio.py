@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -39,30 +40,65 @@ def read(
     Raises:
         UserError: The file is missing, damaged, empty, too long, or holds NaN or infinite samples.
     """
+    with _opened(path, max_s) as file:
+        rate = file.samplerate
+        found = list(_checked(path, file, max_s))
+    waveform = np.concatenate(found) if found else np.zeros(0, np.float32)
+    if not waveform.size:
+        raise UserError(f"{path}: holds no audio; remove it")
+    if sample_rate is None or sample_rate == rate:
+        return waveform, rate
+    return resample(waveform, rate, sample_rate), sample_rate
+
+
+def blocks(
+    path: str | os.PathLike[str], *, sample_rate: int, max_s: float = 24 * 3600.0
+) -> Iterator[np.ndarray]:
+    """As `read`, in blocks end to end, float32 [any] each.
+
+    A recording of another rate is held in memory, to be resampled; one of this rate is not.
+    """
+    with _opened(path, max_s) as file:
+        if file.samplerate == sample_rate:
+            empty = True
+            for block in _checked(path, file, max_s):
+                empty = False
+                yield block
+            if empty:
+                raise UserError(f"{path}: holds no audio; remove it")
+            return
+    yield read(path, sample_rate=sample_rate, max_s=max_s)[0]
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], max_s: float) -> Iterator[soundfile.SoundFile]:
     # soundfile itself refuses names that are not UTF-8
     name = os.fsencode(path) if os.name == "posix" else path
     try:
         with soundfile.SoundFile(name) as file:
-            rate, channels = file.samplerate, file.channels
-            _check_header(path, rate, channels, file.frames, max_s)
+            _check_header(path, file.samplerate, file.channels, file.frames, max_s)
             if file.frames >= _UNKNOWN_FRAMES:  # soundfile would seek to where a stream ends
                 file.seekable = lambda: False
-            blocks = [block.mean(axis=1) for block in _blocks(file, int(max_s * rate) + 1)]
+            yield file
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
         raise UserError(
             f"{path}: not a readable recording ({_reason(path, error)}); remove or convert it"
         ) from error
-    waveform = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    if not waveform.size:
-        raise UserError(f"{path}: holds no audio; remove it")
-    if waveform.size > max_s * rate:
-        raise UserError(f"{path}: longer than the limit of {max_s:g} s; cut it")
-    if not np.isfinite(waveform).all():
-        raise UserError(f"{path}: holds NaN or infinite samples; export it again")
-    waveform = np.clip(waveform, -1.0, 1.0)
-    if sample_rate is None or sample_rate == rate:
-        return waveform, rate
-    return resample(waveform, rate, sample_rate), sample_rate
+
+
+def _checked(
+    path: str | os.PathLike[str], file: soundfile.SoundFile, max_s: float
+) -> Iterator[np.ndarray]:
+    """Blocks of mono in [-1, 1], once found to be finite and not too long."""
+    total = 0
+    for block in _blocks(file, int(max_s * file.samplerate) + 1):
+        total += len(block)
+        if total > max_s * file.samplerate:
+            raise UserError(f"{path}: longer than the limit of {max_s:g} s; cut it")
+        mono = block.mean(axis=1)
+        if not np.isfinite(mono).all():
+            raise UserError(f"{path}: holds NaN or infinite samples; export it again")
+        yield np.clip(mono, -1.0, 1.0)
 
 
 def _blocks(file: soundfile.SoundFile, limit: int) -> Iterator[np.ndarray]:
@@ -113,6 +149,22 @@ def write(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate: int) 
     content = io.BytesIO()  # libsndfile itself does not tell a full disk from a damaged file
     soundfile.write(content, to_int16(waveform), sample_rate, format="WAV", subtype="PCM_16")
     Path(path).write_bytes(content.getvalue())
+
+
+def write_blocks(
+    path: str | os.PathLike[str], blocks: Iterable[np.ndarray], sample_rate: int
+) -> None:
+    """Write int16 [any] blocks end to end as 16-bit WAV or FLAC, by the name's ending."""
+    kind = Path(path).suffix[1:].upper()
+    try:
+        with soundfile.SoundFile(
+            path, "w", samplerate=sample_rate, channels=1, subtype="PCM_16", format=kind
+        ) as file:
+            for block in blocks:
+                file.write(block)
+    except soundfile.SoundFileError as error:
+        reason = _reason(path, error)
+        raise UserError(f"{path}: cannot be written ({reason}); free space") from error
 
 
 def resample(waveform: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:

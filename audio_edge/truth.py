@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio_edge.detector import Detection
 from audio_edge.errors import UserError
+from audio_edge.events import Word
+from audio_edge.files import replacing, write_bytes
 
 TOLERANCE_S = 0.3
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word said between two times, in seconds."""
-
-    label: str
-    start_s: float
-    end_s: float
-
-    @property
-    def middle_s(self) -> float:
-        """Seconds, half way between start and end."""
-        return (self.start_s + self.end_s) / 2
 
 
 @dataclass(frozen=True)
@@ -143,3 +132,56 @@ def read_labels(path: str | os.PathLike[str]) -> list[Word]:
     if not words:
         raise UserError(f"{path}: holds no label; write start<TAB>end<TAB>label lines")
     return sorted(words, key=lambda word: word.start_s)
+
+
+def read_truth(path: str | os.PathLike[str]) -> list[Word]:
+    """Read an Audacity label track or, of a name that ends in .csv, a table.
+
+    The table has the columns label, start_s and end_s, perhaps snr_db, and any others.
+
+    Returns:
+        The words in order of time.
+
+    Raises:
+        UserError: The file cannot be read, a row is malformed, or there is no word at all.
+    """
+    if Path(path).suffix.lower() != ".csv":
+        return read_labels(path)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "not a table of UTF-8 text"
+        raise UserError(f"{path}: cannot be read ({reason}); give a CSV table") from error
+    words = []
+    for number, row in enumerate(rows, 2):
+        try:
+            start_s, end_s, label = float(row["start_s"]), float(row["end_s"]), row["label"].strip()
+            snr_db = float(row["snr_db"]) if row.get("snr_db") else None
+        except (KeyError, ValueError, TypeError, AttributeError):
+            start_s, end_s, label, snr_db = 0.0, -1.0, "", None
+        if not (0 <= start_s <= end_s < float("inf") and label):
+            raise UserError(
+                f"{path}: line {number} must have label, start_s and end_s in seconds. "
+                f"Received: {row!r}"
+            )
+        words.append(Word(label, start_s, end_s, snr_db))
+    if not words:
+        raise UserError(f"{path}: holds no word; write rows of label,start_s,end_s")
+    return sorted(words, key=lambda word: word.start_s)
+
+
+def write_labels(path: str | os.PathLike[str], words: Iterable[Word]) -> None:
+    """Write an Audacity label track, which `read_labels` reads; times to the microsecond."""
+    lines = [f"{word.start_s:.6f}\t{word.end_s:.6f}\t{word.label}\n" for word in words]
+    write_bytes(path, "".join(lines).encode())
+
+
+def write_table(path: str | os.PathLike[str], words: Iterable[Word]) -> None:
+    """Write the table label,start_s,end_s,snr_db, which `read_truth` reads."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["label", "start_s", "end_s", "snr_db"])
+        for word in words:
+            snr_db = "" if word.snr_db is None else f"{word.snr_db:.2f}"
+            writer.writerow([word.label, f"{word.start_s:.6f}", f"{word.end_s:.6f}", snr_db])

@@ -129,3 +129,35 @@ def test_name_that_is_not_utf8_is_read(tmp_path, suffix):
     named = tmp_path / os.fsdecode(b"caf\xe9." + suffix.encode())
     plain.rename(named)
     assert audio.read(named)[1] == 16000
+
+
+@pytest.mark.parametrize("rate", [16000, 22050])
+def test_blocks_are_what_is_read_at_once(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", sine(440, rate, seconds=10.3), rate)
+    blocks = list(audio.blocks(tmp_path / "a.wav", sample_rate=16000))
+    whole, _ = audio.read(tmp_path / "a.wav")
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+    assert rate != 16000 or len(blocks) > 2
+
+
+def test_blocks_of_a_damaged_recording_are_a_user_error(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF of nothing")
+    soundfile.write(tmp_path / "nan.wav", np.full(99, np.nan), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    for name, said in (("a", "not a readable"), ("nan", "holds NaN"), ("empty", "no audio")):
+        with pytest.raises(UserError, match=rf"{name}\.wav: .*{said}"):
+            list(audio.blocks(tmp_path / f"{name}.wav", sample_rate=16000))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_blocks_written_end_to_end_are_read_back(tmp_path, name):
+    samples = audio.to_int16(sine(440, 16000))
+    audio.write_blocks(tmp_path / name, np.split(samples, [100, 9000]), 16000)
+    found, rate = soundfile.read(tmp_path / name, dtype="int16")
+    assert rate == 16000
+    np.testing.assert_array_equal(found, samples)
+
+
+def test_blocks_that_cannot_be_written_are_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"a\.wav: cannot be written"):
+        audio.write_blocks(tmp_path / "none" / "a.wav", [], 16000)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     # 0 ground: NumPy, stdlib, soundfile
     {"errors"},
-    {"files", "section"},
+    {"files", "section", "events"},
     {"compression_settings", "data_settings", "frontend_settings"},
     {"settings"},
     {"config", "audio", "mel", "curves", "calibration", "paired", "card"},

@@ -6,7 +6,7 @@ import pytest
 
 from audio_edge.detector import Detection
 from audio_edge.errors import UserError
-from audio_edge.truth import Word, match, read_labels
+from audio_edge.truth import Word, match, read_labels, read_truth, write_labels, write_table
 
 WORDS = [Word("yes", 0.8, 1.2), Word("no", 2.8, 3.2), Word("yes", 4.8, 5.2)]
 
@@ -100,3 +100,30 @@ def test_missing_empty_and_binary_tracks_are_user_errors(tmp_path):
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(UserError, match="not UTF-8 text"):
         read_labels(tmp_path / "binary.txt")
+
+
+def test_what_is_written_is_read(tmp_path):
+    words = [Word("yes", 0.5, 1.0, 12.25), Word("no thanks", 2.5, 2.999938)]
+    write_labels(tmp_path / "a.txt", words)
+    write_table(tmp_path / "a.csv", words)
+    assert read_truth(tmp_path / "a.csv") == words
+    bare = [Word(word.label, word.start_s, word.end_s) for word in words]
+    assert read_truth(tmp_path / "a.txt") == read_labels(tmp_path / "a.txt") == bare
+    assert (tmp_path / "a.csv").read_text().startswith("label,start_s,end_s,snr_db\nyes,0.500000,")
+
+
+def test_table_may_have_other_columns_and_any_order(tmp_path):
+    (tmp_path / "a.csv").write_text("end_s,who,label,start_s\n3,anna,no,2\n1.5,ben,yes,1\n")
+    assert read_truth(tmp_path / "a.csv") == [Word("yes", 1.0, 1.5), Word("no", 2.0, 3.0)]
+
+
+@pytest.mark.parametrize("row", ["yes,2,1", "yes,x,1", ",1,2", "yes,1", "yes,-1,2", "yes,1,inf"])
+def test_malformed_row_is_named(tmp_path, row):
+    (tmp_path / "a.csv").write_text(f"label,start_s,end_s\nno,0,1\n{row}\n")
+    with pytest.raises(UserError, match=r"a\.csv: line 3 must have label"):
+        read_truth(tmp_path / "a.csv")
+
+
+def test_missing_table_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_truth(tmp_path / "none.csv")
