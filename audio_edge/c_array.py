@@ -6,6 +6,7 @@ standard's. The array holds the whole file, card included.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from audio_edge import files, tflite_file
 from audio_edge.card import Card, read_model, split
+from audio_edge.config import DetectorConfig
 from audio_edge.errors import UserError
 from audio_edge.tflite_file import Tensor
 
@@ -126,6 +128,24 @@ def _detector(card: Card) -> list[tuple[str, str, str]]:
         rows.append(
             ("THRESHOLD", _float(card.detector["threshold"]), "of the averaged probability")
         )
+    return rows + _of_labels(card)
+
+
+def _of_labels(card: Card) -> list[tuple[str, str, str]]:
+    """Settings that are not the same for all labels: initialisers of arrays, label by label."""
+    apart = card.detector.get("labels", {})
+    usual = {**dataclasses.asdict(DetectorConfig()), **card.detector}
+    rows = []
+    for name in ("window_s", "refractory_s", "threshold"):
+        if any(name in settings for settings in apart.values()):
+            values = [apart.get(label, {}).get(name, usual[name]) for label in card.labels]
+            seconds = name.endswith("_s")
+            texts = [
+                str(round(value * card.sample_rate)) if seconds else _float(value)
+                for value in values
+            ]
+            key = name.removesuffix("_s").upper() + "_SAMPLES" * seconds
+            rows.append((f"{key}_OF_LABELS", f"{{{', '.join(texts)}}}", "label by label"))
     return rows
 
 

@@ -16,13 +16,13 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from audio_edge.errors import UserError
-from audio_edge.files import fingerprint, sha256, stored_zip
+from audio_edge.files import fingerprint, sha256, stored_zip, write_bytes, write_json
 
 CARD_FILE, LABELS_FILE = "model_card.json", "labels.txt"
 STAGES = ("float", "narrow", "pruned", "clustered", "qat", "int8", "float16", "dynamic")
@@ -42,7 +42,8 @@ class Card:
         clip_samples: Samples of one input.
         frontend: The `[frontend]` settings in the graph, the form `dft` of its transform, and the
             `output_shape` of the features: [frames, bands].
-        detector: hop_s, window_s, threshold, refractory_s; any may be absent.
+        detector: hop_s, window_s, threshold, refractory_s; any may be absent. "labels" has those of
+            single labels that differ, but for hop_s, as `training.calibrate` finds them.
         name: The run's name.
         stage: One of STAGES: a trained stage, or how its weights are stored.
         params: Trained parameters of the classifier.
@@ -59,7 +60,7 @@ class Card:
     sample_rate: int
     clip_samples: int
     frontend: dict[str, Any] = field(default_factory=dict)
-    detector: dict[str, float] = field(default_factory=dict)
+    detector: dict[str, Any] = field(default_factory=dict)
     name: str = "model"
     stage: str = "float"
     params: int = 0
@@ -90,11 +91,15 @@ class Card:
         ]
         for key, ok, rule in rules:
             _require(bool(ok), key, rule, getattr(self, key))
-        known = f"knows only {', '.join(DETECTOR_KEYS)}"
-        for key, value in self.detector.items():
-            _require(key in DETECTOR_KEYS, "detector", known, key)
-            ok = _is_number(value) and value >= 0
-            _require(ok, f"detector.{key}", "must be a number >= 0", value)
+        apart = self.detector.get("labels", {})
+        _require(isinstance(apart, dict), "detector.labels", "must be a JSON object", apart)
+        plain_keys = {key: value for key, value in self.detector.items() if key != "labels"}
+        _check_detector(plain_keys, "detector", DETECTOR_KEYS)
+        for label, settings in apart.items():
+            place = f"detector.labels.{label}"
+            _require(label in self.labels, place, "must be a label", label)
+            _require(isinstance(settings, dict), place, "must be a JSON object", settings)
+            _check_detector(settings, place, DETECTOR_KEYS[1:])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for JSON."""
@@ -145,6 +150,20 @@ def attach(model: bytes, card: Card) -> bytes:
     """
     check_magic(model, source="model")
     return model + _tail(sha256(model), card, offset=len(model))
+
+
+def rewrite(path: str | os.PathLike[str], card: Card) -> None:
+    """Put another card into a file, and into the JSON beside it if there is one.
+
+    Raises:
+        UserError: The file is damaged, carries no card, or cannot be written.
+    """
+    read_card(path)
+    model, _ = split(read_model(path), source=path)
+    write_bytes(path, attach(model, card))
+    beside = Path(path).with_suffix(".json")
+    if beside.exists():
+        write_json(beside, card.to_dict())
 
 
 def split(content: bytes, *, source: str | os.PathLike[str]) -> tuple[bytes, Card | None]:
@@ -248,6 +267,14 @@ def _tail(digest: str, card: Card, *, offset: int) -> bytes:
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     labels = "".join(f"{label}\n" for label in card.labels)
     return stored_zip({LABELS_FILE: labels.encode(), CARD_FILE: text.encode()}, offset=offset)
+
+
+def _check_detector(settings: Mapping[str, Any], place: str, known: Sequence[str]) -> None:
+    """Raise unless every setting is one of those known, and a number >= 0."""
+    for key, value in settings.items():
+        _require(key in known, place, f"knows only {', '.join(known)}", key)
+        ok = _is_number(value) and value >= 0
+        _require(ok, f"{place}.{key}", "must be a number >= 0", value)
 
 
 def _is_streaming(value: Any) -> bool:

@@ -6,26 +6,20 @@ however it arrives, here and in the Kotlin and browser twins.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from audio_edge.config import SILENCE, UNKNOWN, DetectorConfig
+from audio_edge.config import DetectorConfig
 from audio_edge.interpreter import Interpreter, as_float
+from audio_edge.smoother import Smoother
 from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
 BEHIND = 0.35  # of a clip: where a word's middle lies when it fires, by one spoken recording
-IGNORED = (SILENCE, UNKNOWN, "_silence_", "_unknown_")
-
-
-def is_ignored(label: str) -> bool:
-    """Whether a label means that nothing was said: silence or unknown, in any case of letters."""
-    return label.lower() in IGNORED
 
 
 @dataclass(frozen=True)
@@ -35,75 +29,6 @@ class Detection:
     label: str
     score: float
     time_s: float
-
-
-class Smoother:
-    """Decides from one vector of probabilities a hop whether a label was heard.
-
-    The score of a label is the mean of its last `window` probabilities, those before the beginning
-    counted as 0. A label fires when all of these hold:
-
-    - its score is the highest of all labels and at least `threshold`;
-    - it is neither silence nor unknown (`is_ignored`);
-    - no label has fired within the last `refractory` hops;
-    - it did not fire last, or its score has been below `threshold` since, or `hold` hops have
-      passed: one word fires once, and a sound that goes on is reported again every `hold` hops.
-
-    Args:
-        labels: Class names.
-        window: Hops to average over, >= 1.
-        threshold: In (0, 1).
-        refractory: Hops, >= 0.
-        hold: Hops, >= 1; longer than one word can stay in the windows.
-    """
-
-    def __init__(
-        self, labels: Sequence[str], *, window: int, threshold: float, refractory: int, hold: int
-    ) -> None:
-        if window < 1 or refractory < 0 or hold < 1:
-            raise ValueError(
-                "window and hold must be >= 1, refractory >= 0. "
-                f"Received: window={window}, refractory={refractory}, hold={hold}"
-            )
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold must be in (0, 1). Received: threshold={threshold}")
-        self.labels = tuple(labels)
-        self.window, self.refractory, self.hold = window, refractory, hold
-        self.threshold = float(np.float32(threshold))  # as exact as the scores it is compared with
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.scores: np.ndarray | None = None
-        self._last: deque[np.ndarray] = deque(maxlen=self.window)
-        self._since = self.refractory  # hops since a label fired; at first, long enough
-        self._fired: int | None = None  # the label that fired last, until it may fire again
-
-    def step(self, probs: np.ndarray) -> tuple[int, float] | None:
-        """Take the probabilities of the next hop, float [classes].
-
-        Returns:
-            (index of the label that fires, its score), or None.
-        """
-        probs = np.asarray(probs, np.float32)
-        if probs.shape != (len(self.labels),):
-            raise ValueError(f"probs must be [{len(self.labels)}]. Received: shape={probs.shape}")
-        self._last.append(probs)
-        total = np.sum(self._last, axis=0, dtype=np.float64)
-        self.scores = (total / self.window).astype(np.float32)
-        self._since += 1
-        if self._fired is not None:
-            below = float(self.scores[self._fired]) < self.threshold
-            if below or self._since >= self.hold:
-                self._fired = None
-        best = int(self.scores.argmax())
-        score = float(self.scores[best])
-        if score < self.threshold or best == self._fired or is_ignored(self.labels[best]):
-            return None
-        if self._since < self.refractory:
-            return None
-        self._since, self._fired = 0, best
-        return best, score
 
 
 class Detector:
@@ -117,11 +42,15 @@ class Detector:
         hop_s: Seconds between two looks at the stream; of a streaming model to the nearest packet.
         refractory_s: Seconds after a detection in which nothing else is reported.
 
-    What is None comes from the model's card, and what that lacks from `DetectorConfig`.
+    What is None comes from the model's card, which may have settings for single labels too, and
+    what that lacks from `DetectorConfig`. What is given counts for every label.
 
     Attributes:
         model: The interpreter.
-        hop_samples: Samples between two inferences.
+        config: The settings of labels that have none of their own.
+        configs: The settings of each label.
+        hop_samples, hop_s: Samples and seconds between two inferences.
+        end_samples: Samples of the stream that the latest inference had.
         smoother: The `Smoother`, set up in hops.
 
     Raises:
@@ -146,19 +75,24 @@ class Detector:
             "refractory_s": refractory_s,
         }
         settings: dict[str, Any] = dict(self.model.card.detector) if self.model.card else {}
-        settings.update({key: value for key, value in given.items() if value is not None})
-        self.config = DetectorConfig(**settings)
+        apart = settings.pop("labels", {})
+        given = {key: value for key, value in given.items() if value is not None}
+        self.config = DetectorConfig(**{**settings, **given})
+        self.configs = [
+            dataclasses.replace(self.config, **{**apart.get(label, {}), **given})
+            for label in self.model.labels
+        ]
         packets = round(self.config.hop_s * self.model.sample_rate / self._packet)
         self.hop_samples = max(1, packets) * self._packet
         whole = self.hop_samples / self.model.sample_rate
-        hop_s = whole if self._packet > 1 else self.config.hop_s
-        clip_s = self.model.clip_samples / self.model.sample_rate
+        self.hop_s = whole if self._packet > 1 else self.config.hop_s
+        hops = [self.hops(item.window_s, item.refractory_s) for item in self.configs]
         self.smoother = Smoother(
             self.model.labels,
-            window=max(1, round(self.config.window_s / hop_s)),
-            threshold=self.config.threshold,
-            refractory=_hops(self.config.refractory_s, hop_s),
-            hold=_hops(clip_s + self.config.window_s, hop_s),
+            window=[window for window, _, _ in hops],
+            threshold=[item.threshold for item in self.configs],
+            refractory=[refractory for _, refractory, _ in hops],
+            hold=[hold for _, _, hold in hops],
         )
         self.reset()
 
@@ -167,6 +101,23 @@ class Detector:
         """Smoothed scores after the latest inference, float32 [classes]; None before the first."""
         return self.smoother.scores
 
+    @property
+    def _time_s(self) -> float:
+        """The second of the stream that a detection by the latest inference is of."""
+        behind = BEHIND * self.model.clip_samples
+        return float(self.end_samples - behind) / self.model.sample_rate
+
+    @property
+    def clip_s(self) -> float:
+        """Seconds that one inference is about."""
+        return self.model.clip_samples / self.model.sample_rate
+
+    def hops(self, window_s: float, refractory_s: float) -> tuple[int, int, int]:
+        """Window, refractory time and hold of the `Smoother`, in hops."""
+        window = max(1, round(window_s / self.hop_s))
+        hold = _hops(self.clip_s + window_s, self.hop_s)
+        return window, _hops(refractory_s, self.hop_s), hold
+
     def reset(self) -> None:
         """Begin a new stream."""
         self.smoother.reset()
@@ -174,7 +125,7 @@ class Detector:
         if isinstance(self.model, StreamingInterpreter):
             self.model.reset()
         self._pushed = 0
-        self._inferred, self._time_s = False, 0.0  # whether the last push ran the model, and where
+        self._inferred, self.end_samples = False, 0  # whether the last push ran the model
         # samples until the next inference: at first a clip, in whole packets
         self._until = -(-self.model.clip_samples // self._packet) * self._packet
 
@@ -191,6 +142,12 @@ class Detector:
         Raises:
             ValueError: Wrong shape or type, too many samples, NaN or infinity.
         """
+        probs = self.infer(samples)
+        heard = None if probs is None else self.smoother.step(probs)
+        return Detection(self.model.labels[heard[0]], heard[1], self._time_s) if heard else None
+
+    def infer(self, samples: np.ndarray) -> np.ndarray | None:
+        """As `push`, without deciding: float32 [classes] if the model was asked, else None."""
         samples = np.asarray(samples)
         if samples.ndim != 1 or len(samples) > self.hop_samples:
             raise ValueError(
@@ -204,11 +161,11 @@ class Detector:
         first, rest = samples[: self._until], samples[self._until :]
         self._append(first)
         streams = isinstance(self.model, StreamingInterpreter)
-        heard = self.smoother.step(self._newest if streams else self.model(self._newest))
-        self._time_s = (self._pushed - BEHIND * self.model.clip_samples) / self.model.sample_rate
+        probs: np.ndarray = self._newest if streams else self.model(self._newest)
+        self.end_samples = self._pushed
         self._until = self.hop_samples
         self._append(rest)
-        return Detection(self.model.labels[heard[0]], heard[1], self._time_s) if heard else None
+        return probs
 
     def detect(self, waveform: np.ndarray) -> list[Detection]:
         """All detections in a recording.

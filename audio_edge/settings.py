@@ -178,8 +178,8 @@ class DistillConfig(Section):
 class DetectorConfig(Section):
     """How probabilities become detections.
 
-    One window every `hop_s`; the mean over `window_s` must reach `threshold`; then none of that
-    label for `refractory_s`.
+    One window every `hop_s`; the mean over `window_s` must reach `threshold`; then nothing is
+    reported for `refractory_s`.
     """
 
     hop_s: float = 0.1

@@ -148,7 +148,7 @@ def test_detector_finds_the_same_with_either_file(kind, made):
 def test_detector_looks_at_every_nearest_packet(made):
     detector = Detector(files(made, "int8")[1], hop_s=0.1)
     assert detector.hop_samples == 1280
-    assert detector.smoother.window == 2
+    assert set(detector.smoother.window) == {2}
     again = [detector.detect(sound(5.0)) for _ in range(2)]
     assert again[0] == again[1]
 
