@@ -37,12 +37,14 @@ def det(
             place = max(dot["false_accepts_per_hour"], least), 100 * dot["miss_rate"]
             axes.plot(*place, "o", color=colour, ms=4 + 1.5 * width, mec="white", zorder=5)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 100)
     axes.set_xlabel(f"false accepts per hour, of {figures['hours']:.2f} h (at the left end: none)")
     axes.set_ylabel("words missed in %")
     axes.grid(color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, title="dots: as its card is set", alignment="left")
+    title = "lines: one threshold for all, moved\ndots: as the card is set"
+    axes.legend(frameon=False, title=title, alignment="left")
     save(figure, path)
 
 

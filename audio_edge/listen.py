@@ -108,7 +108,7 @@ def _recording(detector: Detector, args: argparse.Namespace) -> int:
 
         plots.detections(
             args.plot, waveform, rate, detections, words,
-            scores=(times, scores, detector.model.labels), threshold=detector.config.threshold,
+            scores=(times, scores, detector.model.labels), threshold=_threshold(detector),
         )  # fmt: skip
     if args.json:
         print(json.dumps(_report(args, len(waveform) / rate, detections, verdict), indent=2))
@@ -206,6 +206,13 @@ def _whole(arguments: Sequence[str]) -> list[str]:
 def _can_hear(detector: Detector, word: Word) -> bool:
     """Whether the model can answer a word: the others are speech that it must pass over."""
     return word.label in detector.model.labels and not is_ignored(word.label)
+
+
+def _threshold(detector: Detector) -> float | None:
+    """The threshold of all words; None where words have their own."""
+    own = zip(detector.model.labels, detector.configs, strict=True)
+    found = {item.threshold for label, item in own if not is_ignored(label)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _line(heard: Detection, width: int) -> str:

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from audio_edge import audio, c_array, card, truth
+from audio_edge import audio, c_array, card, listen, truth
 from audio_edge.detector import Detector
 from audio_edge.errors import UserError
 from audio_edge.events import Word
@@ -185,3 +185,8 @@ def test_card_refuses_settings_of_labels_that_make_no_sense(labels, said, tone_c
 
 def test_card_without_settings_of_labels_is_written_as_before(tone_card):
     assert "labels" not in tone_card.to_dict()["detector"]
+
+
+def test_picture_of_a_recording_has_a_threshold_only_where_words_share_it(apart):
+    assert listen._threshold(Detector(apart)) is None
+    assert listen._threshold(Detector(apart, threshold=0.5)) == 0.5
