@@ -153,16 +153,21 @@ def attach(model: bytes, card: Card) -> bytes:
 
 
 def rewrite(path: str | os.PathLike[str], card: Card) -> None:
-    """Put another card into a file, and into the JSON beside it if there is one.
+    """Put another card into a file, and into the JSON beside it if that is the card as it was.
 
     Raises:
         UserError: The file is damaged, carries no card, or cannot be written.
     """
-    read_card(path)
-    model, _ = split(read_model(path), source=path)
-    write_bytes(path, attach(model, card))
+    model, old = split(read_model(path), source=path)
+    if old is None:
+        raise UserError(f"{path}: carries no model card; it was not exported by audio_edge")
     beside = Path(path).with_suffix(".json")
-    if beside.exists():
+    write_bytes(path, attach(model, card))
+    try:
+        told = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if told == json.loads(json.dumps(old.to_dict())):
         write_json(beside, card.to_dict())
 
 

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from audio_edge import audio, c_array, card, listen, truth
+from audio_edge import audio, c_array, card, files, listen, truth
 from audio_edge.detector import Detector
 from audio_edge.errors import UserError
 from audio_edge.events import Word
@@ -110,7 +110,7 @@ def test_calibrated_file_needs_no_settings(carded_path, recording, capsys):
     """Before, the fainter tones are taken for low; afterwards they are not, and no word is lost."""
     wave, _ = audio.read(recording)
     assert len(Detector(carded_path).detect(wave)) == 7
-    carded_path.with_suffix(".json").write_text("{}")
+    files.write_json(carded_path.with_suffix(".json"), card.read_card(carded_path).to_dict())
     assert calibrate([str(carded_path), str(recording)]) == 0
     printed = capsys.readouterr().out
     assert "| low |" in printed
@@ -124,6 +124,19 @@ def test_calibrated_file_needs_no_settings(carded_path, recording, capsys):
     assert written.provenance["calibration"]["false_accepts"] == 0
     beside = json.loads(carded_path.with_suffix(".json").read_text(encoding="utf-8"))
     assert beside == json.loads(json.dumps(written.to_dict()))
+
+
+def test_json_that_is_no_card_of_the_file_is_left_alone(carded_path, tone_card):
+    carded_path.with_suffix(".json").write_text('{"accuracy": 1}')
+    card.rewrite(carded_path, dataclasses.replace(tone_card, name="other"))
+    assert card.read_card(carded_path).name == "other"
+    assert carded_path.with_suffix(".json").read_text() == '{"accuracy": 1}'
+
+
+def test_file_without_a_card_cannot_be_calibrated(tone_model, recording, tmp_path, capsys):
+    (tmp_path / "bare.tflite").write_bytes(tone_model)
+    assert calibrate([str(tmp_path / "bare.tflite"), str(recording)]) == 2
+    assert "carries no model card" in capsys.readouterr().err
 
 
 def test_dry_run_leaves_the_file_as_it_is(carded_path, recording):
