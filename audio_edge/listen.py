@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from audio_edge import audio, live, measure, meter
-from audio_edge.detector import Detection, Detector, is_ignored
+from audio_edge.detector import Detection, Detector
 from audio_edge.errors import UserError, command
 from audio_edge.hits import Command, Hits
 from audio_edge.interpreter import RUNTIMES
 from audio_edge.microphone import Microphone, input_devices, look_again
+from audio_edge.smoother import is_ignored
 from audio_edge.streaming_interpreter import open_model
 from audio_edge.truth import Verdict, Word, match, read_labels
 

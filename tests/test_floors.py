@@ -26,9 +26,11 @@ FLOORS = [
     {"streaming_interpreter"},
     {"detector", "summary", "probe", "scoring", "targets"},
     {"op_versions", "c_array", "layers"},
-    {"hits", "live", "measure", "truth"},
+    {"hits", "live", "measure", "truth", "replay"},
+    {"detection"},
+    {"operating"},
     {"benchmark", "canvas", "devices_table", "endurance", "stream_load"},
-    {"plots", "feature_plots", "peers_benchmark"},
+    {"plots", "feature_plots", "det_plot", "peers_benchmark"},
     # 2 learning: + TensorFlow, tf_keras
     {"replicas", "distribution"},
     {"acoustics"},
