@@ -164,7 +164,8 @@ class Detector:
         probs: np.ndarray = self._newest if streams else self.model(self._newest)
         self.end_samples = self._pushed
         self._until = self.hop_samples
-        self._append(rest)
+        if len(rest):
+            self._append(rest)
         return probs
 
     def detect(self, waveform: np.ndarray) -> list[Detection]:

@@ -6,7 +6,6 @@ It counts hops and needs nothing else, so that a twin in another language can eq
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,13 +62,18 @@ class Smoother:
         # as exact as the scores they are compared with
         self.threshold = tuple(float(np.float32(value)) for value in self.threshold)
         self._windows = np.array(self.window)
+        places = {size: np.flatnonzero(self._windows == size) for size in self.window}
+        self._groups = list(places.items())  # window -> the labels that have it
         self._ignored = [is_ignored(label) for label in self.labels]
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self.scores: np.ndarray | None = None
-        self._last: deque[np.ndarray] = deque(maxlen=max(self.window))
+        # the last rows, each at two places, so that any window of them lies in one piece; a column
+        # more than labels, because numpy adds up a single column in another order
+        self._rows = np.zeros((2 * max(self.window), len(self.labels) + 1))
+        self._end = 0
         self._since, self._pause = 0, 0  # hops since a label fired, and how many must pass
         self._fired: int | None = None  # the label that fired last, until it may fire again
 
@@ -82,10 +86,13 @@ class Smoother:
         probs = np.asarray(probs, np.float32)
         if probs.shape != (len(self.labels),):
             raise ValueError(f"probs must be [{len(self.labels)}]. Received: shape={probs.shape}")
-        self._last.append(probs)
-        total = np.zeros(len(self.labels))
-        for age, row in zip(range(len(self._last) - 1, -1, -1), self._last, strict=True):
-            total += np.where(age < self._windows, row, 0.0)
+        longest = len(self._rows) // 2
+        place = self._end % longest
+        self._rows[place, :-1] = self._rows[place + longest, :-1] = probs
+        self._end = place + longest + 1
+        total = np.empty(len(self.labels))
+        for size, labels in self._groups:
+            total[labels] = self._rows[self._end - size : self._end].sum(axis=0)[labels]
         self.scores = (total / self._windows).astype(np.float32)
         self._since += 1
         if self._fired is not None:

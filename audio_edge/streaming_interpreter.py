@@ -109,6 +109,8 @@ class StreamingInterpreter:
         samples = np.asarray(samples)
         if samples.ndim != 1:
             raise ValueError(f"samples must be [n]. Received: shape={samples.shape}")
+        if len(samples) == self.packet_samples and not len(self._waiting):
+            return self._step(as_float(samples))[None]
         waiting = np.concatenate([self._waiting, as_float(samples)])
         whole = len(waiting) - len(waiting) % self.packet_samples
         self._waiting = waiting[whole:]
