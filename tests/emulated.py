@@ -146,7 +146,11 @@ def _judged(name: str, root: Path, models: Sequence[Path], sound: Path, *, train
         heard, known = heard["detections"], known["detections"]
         # of an untrained int8 file every answer is borderline
         if not _alike(heard, known, limit) and (trained or "int8" not in path.name):
-            raise UserError(f"{name}: {path.name} detects otherwise: {heard[:3]} and {known[:3]}")
+            apart = [_apart(heard, known), _apart(known, heard)]
+            raise UserError(
+                f"{name}: {path.name} detects otherwise, {len(heard)} and {len(known)}; only "
+                f"there: {apart[0]}, only here: {apart[1]}"
+            )
         count += len(heard)
     run = (
         "import runpy, sys; sys.executable = '/w/python'; "
@@ -169,6 +173,12 @@ def _alike(some: list[dict[str, Any]], others: list[dict[str, Any]], limit: floa
         and abs(a["score"] - b["score"]) <= limit
         for a, b in zip(some, others, strict=True)
     )
+
+
+def _apart(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Detections whose label and time the others lack."""
+    known = {(item["label"], item["time_s"]) for item in others}
+    return [item for item in some if (item["label"], item["time_s"]) not in known]
 
 
 def _emulate(name: str, root: Path, arguments: Sequence[str]) -> str:
