@@ -5,9 +5,9 @@ Integer PCM is divided by 2^(bits - 1), so 16-bit full scale is 32768, as on the
 
 from __future__ import annotations
 
-import io
 import math
 import os
+import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -145,10 +145,19 @@ def to_int16(waveform: np.ndarray) -> np.ndarray:
 
 
 def write(path: str | os.PathLike[str], waveform: np.ndarray, sample_rate: int) -> None:
-    """Write float32 [samples] in [-1, 1] as a 16-bit WAV; `OSError` if the system refuses."""
-    content = io.BytesIO()  # libsndfile itself does not tell a full disk from a damaged file
-    soundfile.write(content, to_int16(waveform), sample_rate, format="WAV", subtype="PCM_16")
-    Path(path).write_bytes(content.getvalue())
+    """Write float32 in [-1, 1] or int16, [samples], as a 16-bit WAV.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    samples = np.asarray(waveform)
+    samples = samples if samples.dtype == np.int16 else to_int16(samples)
+    # libsndfile does not tell a full disk from a damaged file
+    with wave.open(os.fspath(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(np.ascontiguousarray(samples).data)
 
 
 def write_blocks(

@@ -6,10 +6,10 @@ A file is written to a temporary name beside the target, then renamed.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,13 +29,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
+        temporary = _draft(target)
     except OSError as error:
         raise UserError(
             f"{target}: cannot be written ({error.strerror}); choose another place"
         ) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         umask = os.umask(0)
@@ -50,6 +48,20 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _draft(target: Path) -> Path:
+    """A new, empty file beside the target.
+
+    Its name is one of few: pathlib keeps the parts of all names, and with a random one for every
+    file a process that writes for days would grow.
+    """
+    for number in itertools.count():
+        path = target.with_name(f".draft{number}{target.suffix}")
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            return path
+    raise AssertionError
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -56,7 +56,7 @@ class Hits:
 
         Args:
             heard: The detection.
-            samples: float32 [n], the sound before it.
+            samples: float32 in [-1, 1] or int16, [n], the sound before it.
             sample_rate: Hz.
             scores: Of all labels.
             stamp: Date and time, the beginning of the names.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_edge import audio
 from audio_edge.detector import Detection, Detector
 from audio_edge.errors import UserError
 
@@ -47,29 +48,36 @@ Event = Hop | Detection | Lost | Back
 
 
 class Ring:
-    """The newest samples of a stream.
+    """The newest samples of a stream, as int16.
+
+    Nothing is allocated once it is made: what comes and goes for days would leave holes.
 
     Args:
         samples: How many are kept, > 0.
     """
 
     def __init__(self, samples: int) -> None:
-        self._held = np.zeros(samples, np.float32)
+        self._size = samples
+        self._held = np.zeros(
+            2 * samples, np.int16
+        )  # each at two places: any run lies in one piece
         self._count, self._end = 0, 0
 
     def push(self, block: np.ndarray) -> None:
-        """Take the next samples, float [n], any n."""
-        size = len(self._held)
-        block = block[-size:]
-        first = min(len(block), size - self._end)
-        self._held[self._end : self._end + first] = block[:first]
-        self._held[: len(block) - first] = block[first:]
-        self._end = (self._end + len(block)) % size
-        self._count = min(size, self._count + len(block))
+        """Take the next samples, float in [-1, 1], [n], any n."""
+        block = audio.to_int16(block[-self._size :])
+        start = self._end % self._size
+        first = min(len(block), self._size - start)
+        for offset in (0, self._size):
+            self._held[offset + start : offset + start + first] = block[:first]
+            self._held[offset : offset + len(block) - first] = block[first:]
+        self._end = start + len(block)
+        self._count = min(self._size, self._count + len(block))
 
     def newest(self) -> np.ndarray:
-        """What is kept, in order of time: float32 [up to the size]."""
-        return np.roll(self._held, -self._end)[len(self._held) - self._count :]
+        """What is kept, in order of time: int16 [up to the size], good until the next push."""
+        end = self._end % self._size + self._size
+        return self._held[end - self._count : end]
 
     def clear(self) -> None:
         """Forget everything."""

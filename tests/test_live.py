@@ -68,11 +68,11 @@ def opener(*sources):
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_ring_keeps_the_newest_samples_in_order(size, rng):
-    ring, sound = live.Ring(size), np.zeros(0, np.float32)
+    ring, sound = live.Ring(size), np.zeros(0, np.int16)
     for length in rng.integers(0, 40, 60):
         block = rng.uniform(-1, 1, length).astype(np.float32)
         ring.push(block)
-        sound = np.concatenate([sound, block])
+        sound = np.concatenate([sound, audio.to_int16(block)])
         np.testing.assert_array_equal(ring.newest(), sound[-size:] if size < len(sound) else sound)
     ring.clear()
     assert len(ring.newest()) == 0
