@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,13 +92,13 @@ def endure(
             elif isinstance(event, Detection):
                 counts["detections"] += 1
                 hits.save(event, ring.newest(), rate, {}, f"{counts['detections'] % HITS:02d}")
-                _keep_few(Path(folder))
+                _keep_few(folder)
         yield row()
 
 
-def _keep_few(folder: Path) -> None:
+def _keep_few(folder: str) -> None:
     """Delete all hits once there are many."""
-    found = list(folder.iterdir())
+    found = os.listdir(folder)
     if len(found) > 2 * HITS:
-        for path in found:
-            path.unlink()
+        for name in found:
+            os.unlink(os.path.join(folder, name))

@@ -6,10 +6,10 @@ A file is written to a temporary name beside the target, then renamed.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import struct
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,42 +26,42 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         UserError: The system refuses: no permission, no space left, a folder in its place.
     """
-    target = Path(path)
+    with drafting(os.fspath(path)) as name:
+        yield Path(name)
+
+
+@contextmanager
+def drafting(path: str) -> Iterator[str]:
+    """`replacing` by names alone, for what writes for days.
+
+    pathlib keeps the parts of every name in a table, which grows with what comes and goes.
+
+    Raises:
+        UserError: As `replacing`.
+    """
+    folder, suffix = os.path.dirname(path) or ".", os.path.splitext(path)[1]
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _draft(target)
+        os.makedirs(folder, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=suffix)
     except OSError as error:
         raise UserError(
-            f"{target}: cannot be written ({error.strerror}); choose another place"
+            f"{path}: cannot be written ({error.strerror}); choose another place"
         ) from error
+    os.close(handle)
     try:
-        yield temporary
+        yield name
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise UserError(
-            f"{target}: cannot be written ({reason}); free space or choose another place"
+            f"{path}: cannot be written ({reason}); free space or choose another place"
         ) from error
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _draft(target: Path) -> Path:
-    """A new, empty file beside the target.
-
-    Its name is one of few: pathlib keeps the parts of all names, and with a random one for every
-    file a process that writes for days would grow.
-    """
-    for number in itertools.count():
-        path = target.with_name(f".draft{number}{target.suffix}")
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            return path
-    raise AssertionError
+            os.unlink(name)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,11 @@ class Hits:
     """
 
     def __init__(self, folder: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
-        self.folder, self.facts = Path(folder), dict(facts)
+        self.folder, self.facts = os.fspath(folder), dict(facts)
         self.saved = self.missed = 0
         self._works = True
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(self.folder, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"{folder}: cannot be made ({error.strerror}); choose another place"
@@ -64,19 +64,20 @@ class Hits:
         Returns:
             A sentence, if saving has just begun to fail or to work again.
         """
-        path = self._free(f"{stamp}_{heard.label}")
+        stem = self._free(f"{stamp}_{heard.label}")
+        sound, facts = f"{stem}.wav", f"{stem}.json"
+        told = {
+            "label": heard.label, "score": heard.score, "time_s": heard.time_s,
+            "scores": dict(scores), "sample_rate": sample_rate, **self.facts,
+        }  # fmt: skip
         try:
-            with files.replacing(path) as draft:
+            with files.drafting(sound) as draft:
                 audio.write(draft, samples, sample_rate)
-            files.write_json(
-                path.with_suffix(".json"),
-                {
-                    "label": heard.label, "score": heard.score, "time_s": heard.time_s,
-                    "scores": dict(scores), "sample_rate": sample_rate, **self.facts,
-                },
-            )  # fmt: skip
+            with files.drafting(facts) as draft, open(draft, "w", encoding="utf-8") as file:
+                file.write(json.dumps(told, indent=2) + "\n")
         except UserError as error:
-            path.unlink(missing_ok=True)  # no sound without its facts
+            with suppress(OSError):  # no sound without its facts
+                os.unlink(sound)
             self.missed += 1
             said = None if not self._works else f"{error}; listening goes on"
             self._works = False
@@ -85,14 +86,14 @@ class Hits:
         self.saved, self._works = self.saved + 1, True
         return said
 
-    def _free(self, stem: str) -> Path:
-        """A name that is not taken, whatever the clock says."""
+    def _free(self, stem: str) -> str:
+        """A place without ending that is not taken, whatever the clock says."""
         stem = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in stem)
-        path, number = self.folder / f"{stem}.wav", 1
-        while path.exists():
+        place, number = os.path.join(self.folder, stem), 1
+        while os.path.exists(f"{place}.wav"):
             number += 1
-            path = self.folder / f"{stem}_{number}.wav"
-        return path
+            place = os.path.join(self.folder, f"{stem}_{number}")
+        return place
 
 
 class Command:
