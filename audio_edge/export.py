@@ -34,7 +34,9 @@ _AGREEMENT = {"float": 1e-4, "int8": 0.05, "float16": 1e-3, "dynamic": 0.1}
 _VERSIONS = ("audio_edge", "tensorflow", "tf_keras", "tensorflow-model-optimization", "numpy")
 
 
-def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
+def compose(
+    run: Run, stage: str, *, dft: str = "rfft", classifier: keras.Model | None = None
+) -> keras.Model:
     """Front end, classifier and softmax of a stage; sigmoids where a clip may have several labels.
 
     Maps waveform [batch, clip_samples] in [-1, 1] to probs [batch, classes].
@@ -44,9 +46,11 @@ def compose(run: Run, stage: str, *, dft: str = "rfft") -> keras.Model:
         stage: "float", "pruned" or "qat".
         dft: The form of the front end's transform: "rfft", as in training, "factored", "compact" or
             "dense".
+        classifier: Of the stage, if it is loaded already.
     """
     keras.mixed_precision.set_global_policy("float32")
-    classifier = compress.load(run, stage)
+    if classifier is None:
+        classifier = compress.load(run, stage)
     waveform = keras.Input([run.config.data.clip_samples], name="waveform")
     logits = classifier(frontends.load(run, dft=dft)(waveform))
     probs = _head(run, stage, still_float=stage != "qat")(logits)
@@ -114,8 +118,10 @@ def convert(
     stage = _stage(run, kind, stage, stream=stream)
     meant = targets.claimed(runtime)
     card = card_of(run, stage, dft, meant, kind)
+    keras.mixed_precision.set_global_policy("float32")
+    classifier = compress.load(run, stage)
     if stage == "qat" or kind == "float":
-        model = compose(run, stage, dft=dft)
+        model = compose(run, stage, dft=dft, classifier=classifier)
         made = streaming.to_streaming(model) if stream else None
         if made:
             card = dataclasses.replace(card, streaming=_told(made))
@@ -127,11 +133,11 @@ def convert(
     else:
 
         def lowered(per_channel: bool) -> bytes:
-            return _after_training(run, stage, kind, dft, per_channel_dense=per_channel)
+            return _after_training(run, stage, kind, dft, classifier, per_channel=per_channel)
 
     content = attach(with_metadata(targets.fitting(lowered, meant), card), card)
     target = out or run.model(kind, streaming=stream)
-    wanted = claims.of(compress.load(run, stage), run.config, stage, run.stages)
+    wanted = claims.of(classifier, run.config, stage, run.stages)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
         draft.write_bytes(content)
@@ -162,12 +168,12 @@ def _stage(run: Run, kind: str, stage: str | None, *, stream: bool) -> str:
     return stage
 
 
-def _after_training(run: Run, stage: str, kind: str, dft: str, *, per_channel_dense: bool) -> bytes:
+def _after_training(
+    run: Run, stage: str, kind: str, dft: str, classifier: keras.Model, *, per_channel: bool
+) -> bytes:
     """Front end and head in float, between them the classifier as the converter stores it."""
-    keras.mixed_precision.set_global_policy("float32")
     waveform = keras.Input([run.config.data.clip_samples], name="waveform")
     front = keras.Model(waveform, frontends.load(run, dft=dft)(waveform))
-    classifier = compress.load(run, stage)
     logits = keras.Input(classifier.output_shape[1:], name="logits")
     head = keras.Model(logits, _head(run, stage)(logits))
     options: dict[str, Any] = {"optimizations": [tf.lite.Optimize.DEFAULT]}
@@ -175,7 +181,7 @@ def _after_training(run: Run, stage: str, kind: str, dft: str, *, per_channel_de
         options["representative_dataset"] = lambda: _representative(run)
     if kind == "float16":
         options["target_spec.supported_types"] = [tf.float16]
-    body = to_flatbuffer(classifier, per_channel_dense=per_channel_dense, **options)
+    body = to_flatbuffer(classifier, per_channel_dense=per_channel, **options)
     return join([to_flatbuffer(front), body, to_flatbuffer(head)])
 
 
