@@ -22,19 +22,26 @@ import numpy as np
 
 Interpreter = importlib.import_module(sys.argv[1]).Interpreter
 with open(sys.argv[2], "rb") as file:
-    models, clips = pickle.load(file)
+    models, silences, clips = pickle.load(file)
 answers = []
-for model in models:
+for model, silence in zip(models, silences):
     try:
         interpreter = Interpreter(model_content=model)
         heard = []
         if clips:
             interpreter.allocate_tensors()
-            given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+            (given, *before), (made, *after) = (
+                interpreter.get_input_details(), interpreter.get_output_details()
+            )
             for clip in clips:
-                samples = np.frombuffer(clip, np.float32).reshape(given["shape"])
-                interpreter.set_tensor(given["index"], samples)
-                interpreter.invoke()
+                states = [np.zeros(item["shape"], item["dtype"]) for item in before]
+                samples = np.append(np.zeros(silence, np.float32), np.frombuffer(clip, np.float32))
+                for packet in samples.reshape(-1, *given["shape"]):
+                    interpreter.set_tensor(given["index"], packet)
+                    for item, state in zip(before, states):
+                        interpreter.set_tensor(item["index"], state)
+                    interpreter.invoke()
+                    states = [interpreter.get_tensor(item["index"]) for item in after]
                 heard.append(interpreter.get_tensor(made["index"]).astype(np.float32).tobytes())
         answers.append(heard)
     except (RuntimeError, ValueError) as error:
@@ -45,15 +52,20 @@ with open(sys.argv[3], "wb") as file:
 
 
 def ask(
-    python: str, module: str, models: Sequence[bytes], clips: np.ndarray | None = None
-) -> list[np.ndarray | str]:
+    python: str, module: str, models: Sequence[bytes], clips: np.ndarray | None = None,
+    silences: Sequence[int] | None = None,
+) -> list[np.ndarray | str]:  # fmt: skip
     """What a runtime makes of models.
+
+    A model of several inputs is a stream: it takes a clip packet by packet, each further output
+    going into the input of the same place, and its last answer counts.
 
     Args:
         python: Path of the interpreter to start.
         module: Where its runtime has the class Interpreter.
         models: Flatbuffers.
         clips: float32 [n, samples]; without any, the models are only loaded.
+        silences: For each model, samples of zeros to hear before every clip; None is none.
 
     Returns:
         For each model float32 [n, outputs], or the reason why the runtime refuses it.
@@ -64,7 +76,7 @@ def ask(
     rows = [] if clips is None else [np.float32(clip).tobytes() for clip in clips]
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "given", Path(folder) / "made"
-        given.write_bytes(pickle.dumps((list(models), rows)))
+        given.write_bytes(pickle.dumps((list(models), list(silences or [0] * len(models)), rows)))
         command = [python, "-I", "-c", _WORKER, module, str(given), str(made)]
         quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
         try:

@@ -279,8 +279,6 @@ def _check(
         except UserError as error:
             raise UserError(str(error).replace(str(draft), f"{target}: not written", 1)) from error
     for runtime, probs in heard.items():
-        if not probs.size:
-            continue
         if not np.isfinite(probs).all():
             raise UserError(f"{target}: not written, {runtime} gives NaN")
         delta = float(np.abs(probs - heard["tensorflow"]).max())

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_edge import elsewhere, tflite_file
-from audio_edge.card import split
+from audio_edge.card import Card, split
 from audio_edge.errors import UserError
 from audio_edge.interpreter import RUNTIMES, version_of
 from audio_edge.streaming_interpreter import open_model
@@ -116,12 +116,13 @@ def hear(
     """Run files in a target on the same clips.
 
     Args:
-        paths: `.tflite` files that take float32 [clip_samples].
+        paths: `.tflite` files that take float32 [clip_samples], or the packets of a stream.
         target: One that has a `place`.
         clips: float32 [n, clip_samples].
 
     Returns:
-        Probabilities [n, classes] of each file; none of a stream in another Python.
+        Probabilities [n, classes] of each file; those of a stream after the whole clip, heard after
+        silence.
 
     Raises:
         UserError: The target does not run a file.
@@ -131,9 +132,8 @@ def hear(
         runtime = TARGETS[target][0]
         return [open_model(path, runtime=runtime)(clips) for path in paths]
     opened = [split(Path(path).read_bytes(), source=path) for path in paths]
-    # a worker without this package keeps no state: a stream is only loaded there
-    whole = not any(card and card.streaming for _, card in opened)
-    answers = ask(target, [model for model, _ in opened], clips if whole else None)
+    silences = [_silence(card, clips.shape[1]) for _, card in opened]
+    answers = ask(target, [model for model, _ in opened], clips, silences)
     heard = []
     for path, answer in zip(paths, answers, strict=True):
         if isinstance(answer, str):
@@ -142,18 +142,28 @@ def hear(
     return heard
 
 
+def _silence(card: Card | None, samples: int) -> int:
+    """Zeros before a clip, so that a stream has forgotten its beginning and ends with the clip."""
+    if card is None or not card.streaming:
+        return 0
+    packet = card.streaming["packet_samples"]
+    return int(card.streaming["silence_packets"] * packet + -samples % packet)
+
+
 def ask(
-    target: str, models: Sequence[bytes], clips: np.ndarray | None = None
-) -> list[np.ndarray | str]:
+    target: str, models: Sequence[bytes], clips: np.ndarray | None = None,
+    silences: Sequence[int] | None = None,
+) -> list[np.ndarray | str]:  # fmt: skip
     """What a target makes of models in a process of its own: see `elsewhere.ask`.
 
     Args:
         target: One that has a `place`.
         models: Flatbuffers.
         clips: float32 [n, clip_samples]; without any, the models are only loaded.
+        silences: See `elsewhere.ask`.
     """
     where = place(target)
     if where is None:
         raise UserError(f"{target}: not at hand; give its Python in the environment")
     python = sys.executable if where == "here" else where
-    return elsewhere.ask(python, RUNTIMES[TARGETS[target][0]], models, clips)
+    return elsewhere.ask(python, RUNTIMES[TARGETS[target][0]], models, clips, silences)

@@ -210,7 +210,7 @@ def test_file_that_a_target_would_refuse_is_never_written(by, run, tmp_path, mon
         rule = f"{target} has CONV_2D up to version 1, and the file needs "
     else:  # it knows every op, and fails all the same
         monkeypatch.setattr(targets, "place", lambda target: "/elsewhere/python")
-        monkeypatch.setattr(targets, "ask", lambda target, models, clips: ["no room for tensors"])
+        monkeypatch.setattr(targets, "ask", lambda *given: ["no room for tensors"])
         rule = f"{target} cannot run it (no room for tensors)"
     out = tmp_path / "x.tflite"
     given = [str(run.dir / "float"), "--out", str(out), "--runtime", target, "--c-array"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from audio_edge import Detector, Interpreter, StreamingInterpreter, export, parity
+from audio_edge import Detector, Interpreter, StreamingInterpreter, export, parity, targets
 from audio_edge.card import read_card
 from audio_edge.errors import UserError
 from audio_edge.interpreter import available_runtimes, load
@@ -133,6 +135,16 @@ def test_called_on_clips_it_answers_as_the_file_of_clips(made):
     wanted = open_model(clip_file)(clips)
     np.testing.assert_allclose(open_model(stream_file)(clips), wanted, atol=1e-5)
     np.testing.assert_allclose(open_model(stream_file)(clips[0]), wanted[0], atol=1e-5)
+
+
+@pytest.mark.skipif("ai_edge_litert" not in RUNTIMES, reason="needs ai-edge-litert")
+def test_another_python_hands_the_states_on(made, monkeypatch):
+    """This Python stands for the other one; clips and streams go there together."""
+    paths = [*files(made, "float"), *files(made, "int8")]
+    clips = np.stack([sound(1.04, seed=seed) for seed in range(3)])
+    wanted = [open_model(path, runtime="ai_edge_litert")(clips) for path in paths]
+    monkeypatch.setenv("AUDIO_EDGE_AI_EDGE_LITERT", sys.executable)
+    np.testing.assert_array_equal(targets.hear(paths, "ai-edge-litert", clips), wanted)
 
 
 @pytest.mark.parametrize("kind", KINDS)
