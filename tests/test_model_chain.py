@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from audio_edge import Interpreter, compress, config, export, files, measure, parity, targets, train
+from audio_edge import (
+    Interpreter,
+    StreamingInterpreter,
+    compress,
+    config,
+    export,
+    files,
+    measure,
+    parity,
+    streaming,
+    targets,
+    train,
+)
 from audio_edge.card import read_card, split
 from audio_edge.datasets import pipeline
+from audio_edge.errors import UserError
 from audio_edge.interpreter import available_runtimes
 from audio_edge.model_table import table
 from audio_edge.models import MODELS
 from audio_edge.run import Run
+from audio_edge.streaming_interpreter import open_model
 from audio_edge.summary import model_summary
 from tests import tones
 
@@ -30,6 +46,27 @@ SIZES = {  # (width, depth); even, so that half of every kernel can be pruned
     "kwt": (8, 2),
     "yamnet": (4, 3),
 }
+CLIPS = {  # the files of clips: what Keras has for them, how they are made, and how near they are
+    "float": ("float", {"kind": "float"}, parity.SAME_ARITHMETIC),
+    "int8": ("qat", {"kind": "int8"}, parity.FAKE_QUANT),
+    "float16": ("pruned", {"kind": "float16"}, parity.Limits(0.01, 0.98)),
+    "dynamic": ("pruned", {"kind": "dynamic"}, parity.FAKE_QUANT),
+    "calibrated": ("pruned", {"kind": "int8", "stage": "pruned"}, parity.Limits(0.15, 0.9)),
+}
+STREAMS = {
+    f"{kind}_streaming": (stage, {**how, "stream": True}, limits)
+    for kind, (stage, how, limits) in CLIPS.items()
+    if kind in ("float", "int8")
+}
+KINDS = CLIPS | STREAMS
+WHOLE_CLIP = {"kwt": "block0_attend"}  # classifiers that cannot stream, and the layer that forbids
+FILES = [
+    (name, kind)
+    for name in MODELS
+    for kind in KINDS
+    if not (kind in STREAMS and name in WHOLE_CLIP)
+]
+PACKETS, QUIET = 4, 3000  # the end of a clip of tones, in samples
 
 
 def settings(folder, name):
@@ -55,30 +92,67 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(place):
-    """Name -> the records of its stages, its file and what Keras says, made when first asked."""
+def trained(place):
+    """Name -> the run and the records of its stages, trained when first asked."""
     folder, material = place
-    done = {}
 
+    @cache
+    def train_all(name):
+        run = Run.create(settings(folder, name))
+        records = [train.train(run, material), compress.prune(run, material)]
+        records.append(compress.quantize_aware(run, material))
+        return SimpleNamespace(run=run, records=records, clips=material.val.waveforms)
+
+    return train_all
+
+
+@pytest.fixture(scope="module")
+def made(trained):
+    """Name -> all that and its files and what Keras says, made when first asked."""
+
+    @cache
     def make(name):
-        if name not in done:
-            run = Run.create(settings(folder, name))
-            records = [train.train(run, material), compress.prune(run, material)]
-            records.append(compress.quantize_aware(run, material))
-            clips = material.val.waveforms
-            done[name] = SimpleNamespace(
-                run=run, records=records, int8=export.convert(run, "int8"), clips=clips,
-                float=export.convert(run, "float"),
-                expected=export.compose(run, "qat")(np.float32(clips) / 32768).numpy(),
-            )  # fmt: skip
-        return done[name]
+        found = trained(name)
+        run, waveforms = found.run, np.float32(found.clips) / 32768
+        with pytest.MonkeyPatch.context() as patch:  # each stage is read once for all its files
+            read = compress.load
+            patch.setattr(compress, "load", cache(lambda _, stage: read(run, stage)))
+            paths = {
+                kind: export.convert(run, **how, out=out(run, kind))
+                for kind, (_, how, _) in KINDS.items()
+                if (name, kind) in FILES
+            }
+            models = {stage: export.compose(run, stage) for stage, _, _ in CLIPS.values()}
+        expected = {stage: model(waveforms).numpy() for stage, model in models.items()}
+        return SimpleNamespace(
+            **vars(found), waveforms=waveforms, paths=paths, int8=paths["int8"], models=models,
+            expected=expected,
+        )  # fmt: skip
 
     return make
 
 
+def out(run, kind):
+    """Where a file lies; None is the usual place of its kind."""
+    return run.dir / f"{kind}.tflite" if kind == "calibrated" else None
+
+
+@pytest.fixture(scope="module")
+def answers(made):
+    """(name, target) -> what each file of a model answers there; all of them in one process."""
+
+    @cache
+    def hear(name, target):
+        chain = made(name)
+        heard = targets.hear(list(chain.paths.values()), target, chain.waveforms)
+        return dict(zip(chain.paths, heard, strict=True))
+
+    return hear
+
+
 @EACH
-def test_pruning_reaches_its_sparsity_and_quantisation_keeps_it(name, made):
-    _, pruned, qat = made(name).records
+def test_pruning_reaches_its_sparsity_and_quantisation_keeps_it(name, trained):
+    _, pruned, qat = trained(name).records
     assert pruned["sparsity"].keys() == qat["sparsity"].keys()
     assert len(pruned["sparsity"]) >= 2
     for record in (pruned, qat):
@@ -102,32 +176,89 @@ def test_classifier_in_the_file_is_int8_and_builtin(name, made):
 
 
 @EACH
+@pytest.mark.parametrize("kind", CLIPS)
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_int8_file_is_the_fake_quantised_network(name, runtime, made):
+def test_file_is_the_network_that_it_was_made_from(name, kind, runtime, made):
+    """float16 rounds weights to 11 bits; what only calibration rounds may turn at an edge.
+
+    The other limits are those of the proof.
+    """
     chain = made(name)
-    heard = Interpreter(chain.int8, runtime=runtime)(chain.clips)
-    limits = parity.FAKE_QUANT
-    assert np.abs(heard - chain.expected).max() <= limits.max_delta
-    agree = heard.argmax(axis=1) == chain.expected.argmax(axis=1)
+    stage, _, limits = CLIPS[kind]
+    heard = Interpreter(chain.paths[kind], runtime=runtime)(chain.clips)
+    assert np.abs(heard - chain.expected[stage]).max() <= limits.max_delta
+    agree = heard.argmax(axis=1) == chain.expected[stage].argmax(axis=1)
     assert agree.mean() >= limits.min_agreement
 
 
-@EACH
-@pytest.mark.parametrize("kind", ["float", "int8"])
+@pytest.mark.parametrize(("name", "kind"), FILES)
 @pytest.mark.parametrize("target", targets.TARGETS)
-def test_file_runs_alike_in_every_runtime_that_it_claims(name, kind, target, made):
+def test_file_runs_alike_in_every_runtime_that_it_claims(
+    name, kind, target, made, answers, other_pythons
+):
     """Held against TensorFlow's own; a step of an int8 tensor may fall the other way."""
     chain = made(name)
-    path = getattr(chain, kind)
+    path = chain.paths[kind]
     assert target in read_card(path).provenance["runtimes"]
     assert not targets.lacking(split(path.read_bytes(), source=path)[0], [target])
     if targets.place(target) is None:
         pytest.skip(f"{target} is not at hand; its ops are known from the table only")
-    clips = np.float32(chain.clips) / 32768
-    [heard] = targets.hear([path], target, clips)
-    reference = Interpreter(path, runtime="tensorflow")(clips)
-    limits = {"float": parity.SAME_ARITHMETIC, "int8": parity.FAKE_QUANT}[kind]
-    np.testing.assert_allclose(heard, reference, atol=limits.max_delta)
+    reference = open_model(path, runtime="tensorflow")(chain.clips)
+    limits = KINDS[kind][2]
+    np.testing.assert_allclose(answers(name, target)[kind], reference, atol=limits.max_delta)
+
+
+@pytest.mark.parametrize(("name", "kind"), [file for file in FILES if file[1] in STREAMS])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_stream_goes_on_from_packet_to_packet_as_keras_does(name, kind, runtime, made):
+    """Both begin with the states of silence, and each hands on its own.
+
+    The states are compared too, since probabilities of a short training may all be 0 and 1: in
+    float to a thousandth of the greatest value. In int8 steps that fall the other way add up from
+    layer to layer; they are held to two of 255 in the mean.
+    """
+    chain = made(name)
+    stage, _, limits = STREAMS[kind]
+    stream = StreamingInterpreter(chain.paths[kind], runtime=runtime)
+    silence = [real(*pair) for pair in zip(stream._before, stream._states, strict=True)]
+    names = stream.card.streaming["states"]
+    states = {name: tf.constant(state) for name, state in zip(names, silence, strict=True)}
+    samples = chain.waveforms[0, -PACKETS * stream.packet_samples - QUIET : -QUIET]
+    samples = np.resize(samples, PACKETS * stream.packet_samples)
+    expected = []
+    step = streaming.to_streaming(chain.models[stage]).step
+    for packet in samples.reshape(PACKETS, 1, -1):
+        probs, states = step(tf.constant(packet), states)
+        expected.append(probs.numpy()[0])
+    np.testing.assert_allclose(stream.push(samples), expected, atol=limits.max_delta)
+    moved = []
+    for name, item, before, after in zip(
+        names, stream._after, silence, stream._states, strict=True
+    ):
+        wanted = states[name].numpy()
+        scale, _ = item["quantization"]
+        error = np.abs(real(item, after) - wanted)
+        span = np.abs(wanted).max()
+        assert (error.mean() <= 2 * scale) if scale else (error.max() <= 1e-3 * max(1, span)), name
+        moved.append(np.abs(wanted - before).max())
+    assert min(moved[:2]) > 0.01  # samples and features at least are others than those of silence
+
+
+def real(item, state):
+    """The values of a state, which an int8 file keeps at a scale."""
+    scale, zero = item["quantization"]
+    return np.float32((np.float32(state) - zero) * scale if scale else state)
+
+
+@pytest.mark.parametrize(("name", "layer"), WHOLE_CLIP.items())
+def test_classifier_that_cannot_stream_is_refused_by_the_name_of_its_layer(name, layer, made):
+    chain = made(name)
+    for stage, _, _ in STREAMS.values():
+        with pytest.raises(UserError, match=f"layer '{layer}'"):
+            streaming.to_streaming(chain.models[stage])
+    with pytest.raises(UserError, match=f"layer '{layer}'"):
+        export.convert(chain.run, "float", stream=True)
+    assert not chain.run.model("float", streaming=True).exists()
 
 
 @EACH
