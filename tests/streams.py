@@ -44,9 +44,14 @@ def sound(seconds: float, *, sample_rate: int = 16000, seed: int = 0) -> np.ndar
     return mixed.astype(np.float32)
 
 
-def run(folder: Path, *, steps: int = 1, **sections: dict[str, object]) -> Run:
-    """A run of the stages "float" and "qat", its classifier shaken, its ranges found in `steps`."""
+def run(folder: Path, *, int8: bool = True, **sections: dict[str, object]) -> Run:
+    """A run of the stages "float" and "qat", its classifier shaken, its ranges those of sounds.
+
+    Without `int8` it has the first alone.
+    """
     named = {"run": {"name": "stream", "dir": str(folder)}, "prune": {"sparsity": 0.0}}
+    if not int8:
+        named["quantize"] = {"epochs": 0}
     settings = config.from_dict({**named, **sections})
     made = Run.create(settings)
     made.save()
@@ -54,17 +59,11 @@ def run(folder: Path, *, steps: int = 1, **sections: dict[str, object]) -> Run:
     features = front(tf.constant(sound(16 * settings.data.clip_s).reshape(16, -1)))
     plain = shaken(classifiers.build(settings, len(LABELS), dropout=False))
     spread(plain, features)
-    quantised = compress.quantized(settings, plain)
-    normals = [getattr(layer, "layer", layer) for layer in quantised.layers]
-    normals = [layer for layer in normals if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in normals:  # only the ranges shall move
-        layer.trainable = False
-    hear = tf.function(lambda: quantised(features[::4], training=True), autograph=False)
-    for _ in range(steps):  # the moving averages begin at -6 and 6, and move by a thousandth
-        hear()
-    for layer in normals:
-        layer.trainable = True
-    for stage, model in (("float", plain), ("qat", quantised)):
+    stages = {"float": plain}
+    if int8:
+        stages["qat"] = compress.quantized(settings, plain)
+        compress.calibrate(stages["qat"], plain, [features])
+    for stage, model in stages.items():
         record = {
             "stage": stage, "fingerprint": made.fingerprint(stage, ""), "labels": list(LABELS),
             "output_labels": list(range(len(LABELS))), "params": int(plain.count_params()),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -53,12 +54,20 @@ def results(place):
     return {row["name"]: row for row in found}
 
 
+@cache
 def kernels(place, name):
+    """Those of the classifier in the file of a row."""
     row, run = row_of(place, name)
     rows_ = model_summary(run.model(row.kind))["kernels"]
+    return [kernel for kernel in rows_ if kernel["part"] == "classifier"]
+
+
+@cache
+def wanted(place, name):
+    """What a row claims of its kernels."""
+    _, run = row_of(place, name)
     classifier = compress.load(run, run.stages[-1])
-    wanted = claims.of(classifier, run.config, run.stages[-1], run.stages)
-    return [kernel for kernel in rows_ if kernel["part"] == "classifier"], wanted
+    return claims.of(classifier, run.config, run.stages[-1], run.stages)
 
 
 def test_all_rows_are_judged_against_the_float_original(place):
@@ -89,7 +98,7 @@ def test_float_stage_is_trained_once_and_shared(place):
 
 
 def test_types_in_the_file_are_those_claimed(place):
-    dtypes = {name: {row["dtype"] for row in kernels(place, name)[0]} for name in NAMES}
+    dtypes = {name: {row["dtype"] for row in kernels(place, name)} for name in NAMES}
     assert dtypes["float16"] == {"FLOAT16"}
     assert dtypes["int8_post"] == dtypes["narrow_50"] == {"INT8"}
     assert dtypes["dynamic"] <= {"INT8", "FLOAT32"}
@@ -113,8 +122,8 @@ def test_front_end_stays_float_and_every_runtime_runs_the_file(place, name, runt
 
 
 def test_two_of_four_neighbours_are_zero_along_the_inputs(place):
-    found, wanted = kernels(place, "two_of_four")
-    pruned = [claim for claim in wanted if claim.of_four == 2]
+    found = kernels(place, "two_of_four")
+    pruned = [claim for claim in wanted(place, "two_of_four") if claim.of_four == 2]
     assert len(pruned) >= 3
     for claim in pruned:
         same = [row for row in found if claims.plain(row["shape"]) == claim.shape]
@@ -122,8 +131,8 @@ def test_two_of_four_neighbours_are_zero_along_the_inputs(place):
 
 
 def test_clusters_and_zeros_outlast_quantisation(place):
-    found, wanted = kernels(place, "pruned_clustered")
-    clustered = {claim.shape for claim in wanted if claim.distinct}
+    found, claimed = kernels(place, "pruned_clustered"), wanted(place, "pruned_clustered")
+    clustered = {claim.shape for claim in claimed if claim.distinct}
     for row in found:
         if claims.plain(row["shape"]) in clustered:
             assert row["distinct"] <= 8
@@ -149,10 +158,9 @@ def test_channels_are_half_of_what_they_were(place):
 )
 def test_file_that_does_not_hold_a_claim_is_refused(place, changed, message):
     row, run = row_of(place, "int8_post")
-    _, wanted = kernels(place, "int8_post")
     broken = [
         dataclasses.replace(claim, **changed) if claim.name == "band_pointwise" else claim
-        for claim in wanted
+        for claim in wanted(place, "int8_post")
     ]
     with pytest.raises(UserError, match=message):
         claims.check(model_summary(run.model(row.kind)), broken, "int8")
@@ -160,9 +168,8 @@ def test_file_that_does_not_hold_a_claim_is_refused(place, changed, message):
 
 def test_file_of_another_type_is_refused(place):
     row, run = row_of(place, "float16")
-    _, wanted = kernels(place, "float16")
     with pytest.raises(UserError, match="is FLOAT16, wanted INT8"):
-        claims.check(model_summary(run.model(row.kind)), wanted, "int8")
+        claims.check(model_summary(run.model(row.kind)), wanted(place, "float16"), "int8")
 
 
 def test_row_that_fails_its_claims_stops_with_its_name(place, monkeypatch, capsys):
