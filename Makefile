@@ -19,6 +19,13 @@ $(VENV)/.ready: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,onnx,synthetic,mic,bench,dev]'
 	@touch $@
 
+android: $(ANDROID)/.ready
+
+$(ANDROID)/.ready: | $(VENV)/.ready
+	$(PYTHON) -m venv $(ANDROID)
+	$(ANDROID)/bin/python -m pip install --quiet tensorflow-cpu==2.16.1
+	@touch $@
+
 # Train on synthetic speech, compress, benchmark, and listen to a recording that training never heard.
 demo: setup
 	$(BIN)/python -m training.run training/configs/demo.toml --streaming --set run.dir=$(DEMO)
@@ -27,7 +34,7 @@ demo: setup
 		--truth $(DEMO)/recording.txt --plot $(DEMO)/recording.png --force
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(ASKED) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 # The plain install on emulated Raspberry Pis, 64 and 32 bits; as root, with mmdebstrap and qemu-user-static.
 pi: setup
