@@ -6,7 +6,11 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.10 python3.12; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && command -v $$p && break; done)
 DEMO := runs/demo
 
-.PHONY: setup demo test check pi clean
+# The runtime of Android needs a Python of its own. Where it is there, the tests ask it too.
+ANDROID := $(VENV)/tensorflow-lite-2.16.1
+ASKED = $(if $(wildcard $(ANDROID)/.ready),AUDIO_EDGE_TENSORFLOW_LITE_2_16_1=$(abspath $(ANDROID))/bin/python)
+
+.PHONY: setup android-runtime demo test check pi clean
 
 setup: $(VENV)/.ready
 
@@ -19,7 +23,7 @@ $(VENV)/.ready: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,onnx,synthetic,mic,bench,dev]'
 	@touch $@
 
-android: $(ANDROID)/.ready
+android-runtime: $(ANDROID)/.ready
 
 $(ANDROID)/.ready: | $(VENV)/.ready
 	$(PYTHON) -m venv $(ANDROID)
