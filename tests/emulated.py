@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import numpy as np
 
 from audio_edge.errors import UserError, command
@@ -247,7 +249,7 @@ def _models(folder: Path) -> list[Path]:
     from tests import streams
 
     job = streams.run(
-        folder / "run", steps=2000,
+        folder / "run",
         data={"clip_s": 1.04}, frontend={"hop_length": 320, "n_mels": 16},
         model={"name": "ds_cnn", "width": 8, "depth": 2, "dropout": 0.0, "padding": "valid"},
         detector={"hop_s": 0.08, "window_s": 0.16, "threshold": 0.4, "refractory_s": 0.2},
