@@ -30,6 +30,13 @@ def figure_class() -> Any:
     return figure
 
 
+def check(path: str | os.PathLike[str]) -> None:
+    """Raise a `UserError` now if a picture could not be drawn under that name later."""
+    endings = figure_class()().canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in endings:
+        raise UserError(f"{path}: cannot be drawn; end the name in .png")
+
+
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
     """Write a figure; the ending of the path names the format, and the file is whole or absent."""
     if not Path(path).suffix:  # matplotlib would choose another name

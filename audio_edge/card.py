@@ -158,6 +158,7 @@ def rewrite(path: str | os.PathLike[str], card: Card) -> None:
     Raises:
         UserError: The file is damaged, carries no card, or cannot be written.
     """
+    path = os.path.realpath(path)  # of a link, the file that it means
     model, old = split(read_model(path), source=path)
     if old is None:
         raise UserError(f"{path}: carries no model card; it was not exported by audio_edge")

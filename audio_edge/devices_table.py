@@ -23,6 +23,10 @@ def read(paths: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
         if not {"device", "runtimes", "rows", "threads"} <= results.keys():
             raise UserError(f"{path}: no results of benchmarks.run; write them with its --json")
         found.append({**results, "file": Path(path).stem})
+        try:
+            markdown(found[-1:])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path}: damaged; write it again with benchmarks.run") from error
     return found
 
 

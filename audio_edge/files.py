@@ -11,7 +11,7 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,29 @@ def drafting(path: str) -> Iterator[str]:
     finally:
         with suppress(OSError):
             os.unlink(name)
+
+
+def require_free(
+    outputs: Sequence[str | os.PathLike[str] | None], *,
+    inputs: Sequence[str | os.PathLike[str] | None] = (), force: bool,
+) -> None:  # fmt: skip
+    """Stop before the work unless every output may be written.
+
+    Args:
+        outputs: What a command will write; None is nothing.
+        inputs: What it reads, never to be written over.
+        force: Existing outputs may be.
+
+    Raises:
+        UserError: An output is an input or another output, or it exists.
+    """
+    taken = {os.path.realpath(path) for path in inputs if path is not None}
+    for path in (path for path in outputs if path is not None):
+        if os.path.realpath(path) in taken:
+            raise UserError(f"{path}: would overwrite what is read or written too; name another")
+        if os.path.exists(path) and not force:
+            raise UserError(f"{path}: exists; give --force to overwrite it")
+        taken.add(os.path.realpath(path))
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -134,7 +134,8 @@ class Command:
         }
         environment = {**os.environ, **{f"AUDIO_EDGE_{key}": value for key, value in told.items()}}
         try:
-            one = subprocess.Popen(self.words, env=environment, stdin=subprocess.DEVNULL)
+            # to stderr: on stdout there may be JSON
+            one = subprocess.Popen(self.words, env=environment, stdin=subprocess.DEVNULL, stdout=2)
         except OSError:  # gone since, or no process to be had
             self.skipped += 1
             return

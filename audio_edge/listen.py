@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import shutil
 import sys
 import time
@@ -64,10 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{index:3d}  {name}  ({rate} Hz)")
         return 0
     _check(args)
-    if args.unit:
-        print(meter.unit(_whole(sys.argv[1:] if argv is None else argv)), end="")
-        return 0
     detector = Detector(open_model(args.model, runtime=args.runtime), threshold=args.threshold)
+    if args.unit:
+        print(meter.unit(_again(args)), end="")
+        return 0
     if args.file is None:
         return _live(detector, args)
     return _recording(detector, args)
@@ -83,7 +84,7 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, option.replace("-", "_")) and args.file is not None:
             raise UserError(f"--{option} is for the microphone; leave FILE out")
     if args.seconds is not None and not 0 < args.seconds < 1e6:
-        raise UserError(f"--seconds must be > 0. Received: {args.seconds:g}")
+        raise UserError(f"--seconds must be in (0, 1e6). Received: {args.seconds:g}")
     if args.file is not None and args.seconds is not None:
         raise UserError("--seconds is for the microphone; a recording is heard to its end")
     if args.plot and Path(args.plot).exists() and not args.force:
@@ -136,7 +137,7 @@ def _live(detector: Detector, args: argparse.Namespace) -> int:
     ring = live.Ring(round(HIT_S * rate))
     name = model.card.name if model.card else Path(model.path).stem
     hits = Hits(args.save_hits, {"model": name}) if args.save_hits else None
-    command = Command(args.on_detect) if args.on_detect else None
+    command = None if args.on_detect is None else Command(args.on_detect)
     status = sys.stderr.isatty() and not args.json
     counts: Counter[str] = Counter()
     opened: list[Microphone] = []
@@ -198,10 +199,19 @@ def _live(detector: Detector, args: argparse.Namespace) -> int:
     return 0
 
 
-def _whole(arguments: Sequence[str]) -> list[str]:
-    """The arguments for a unit: without --unit, and places as whole paths."""
-    given = [item for item in arguments if item != "--unit"]
-    return [str(Path(item).absolute()) if Path(item).exists() else item for item in given]
+def _again(args: argparse.Namespace) -> list[str]:
+    """The arguments of a unit that listens as these say, once they are known to be good."""
+    if args.on_detect is not None:
+        Command(args.on_detect)
+    given = [os.path.abspath(args.model)]
+    folder = os.path.abspath(args.save_hits) if args.save_hits else None
+    options = {
+        "threshold": args.threshold, "runtime": args.runtime, "device": args.device,
+        "on-detect": args.on_detect, "save-hits": folder,
+    }  # fmt: skip
+    for name, value in options.items():
+        given += [] if value is None else [f"--{name}", str(value)]
+    return given + ["--json"] * args.json
 
 
 def _can_hear(detector: Detector, word: Word) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -56,6 +57,7 @@ After=sound.target
 [Service]
 ExecStart={words} {given}
 Restart=on-failure
+RestartPreventExitStatus=2
 RestartSec=5
 User={getpass.getuser()}
 SupplementaryGroups=audio
@@ -70,4 +72,4 @@ WantedBy=multi-user.target
 def _quoted(word: str) -> str:
     """As systemd reads words: quoted where need be, its percent signs doubled."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{word}"' if not word or any(sign.isspace() for sign in word) else word
+    return word if re.fullmatch(r"[\w@%+=:,./$-]+", word) else f'"{word}"'

@@ -9,6 +9,7 @@ import numpy as np
 
 from audio_edge import measure
 from audio_edge.card import read_model, split
+from audio_edge.errors import UserError
 from audio_edge.interpreter import Interpreter, load
 from audio_edge.streaming_interpreter import StreamingInterpreter
 
@@ -41,6 +42,11 @@ def compare(
     for name, waveform in recordings.items():
         stream.reset()
         heard = stream.push(waveform)
+        if not len(heard):
+            raise UserError(
+                f"{name}: is shorter than a packet of {1000 * packet / stream.sample_rate:g} ms; "
+                "give a longer recording"
+            )
         padded = np.concatenate([np.zeros(clip, np.int16), waveform])
         windows = np.lib.stride_tricks.sliding_window_view(padded, clip)[packet::packet]
         for start in range(0, len(heard), _BATCH):

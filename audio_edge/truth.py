@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -160,9 +161,10 @@ def read_truth(path: str | os.PathLike[str]) -> list[Word]:
             snr_db = float(row["snr_db"]) if row.get("snr_db") else None
         except (KeyError, ValueError, TypeError, AttributeError):
             start_s, end_s, label, snr_db = 0.0, -1.0, "", None
-        if not (0 <= start_s <= end_s < float("inf") and label):
+        finite = snr_db is None or math.isfinite(snr_db)
+        if not (0 <= start_s <= end_s < float("inf") and label and finite):
             raise UserError(
-                f"{path}: line {number} must have label, start_s and end_s in seconds. "
+                f"{path}: line {number} must have label, start_s and end_s in seconds, all finite. "
                 f"Received: {row!r}"
             )
         words.append(Word(label, start_s, end_s, snr_db))

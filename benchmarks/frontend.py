@@ -14,7 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from audio_edge import files, measure
+from audio_edge import canvas, files, measure
 from audio_edge.errors import UserError, command
 from audio_edge.frontend_benchmark import chart
 from audio_edge.frontend_benchmark.tables import markdown
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     outputs = [out for out in (args.chart, args.markdown, args.json) if out]
     _check(outputs, args.speech, force=args.force)
     if args.chart:
-        chart.check(args.chart)
+        canvas.check(args.chart)
     from audio_edge.frontend_benchmark.run import benchmark
 
     results = benchmark(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audio_edge import files
+from audio_edge.canvas import check
 from audio_edge.errors import UserError, command
 from audio_edge.peers_benchmark.run import benchmark
 from audio_edge.peers_benchmark.tables import chart, markdown
@@ -31,15 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--chart", metavar="OUT.png", help="draw the times there")
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     args = parser.parse_intermixed_args(argv)
-    outputs = [out for out in (args.json, args.markdown, args.chart) if out]
-    for out in outputs:
-        if Path(out).exists() and not args.force:
-            raise UserError(f"{out}: exists; give --force to overwrite it")
     others: list[str] = []
     if args.peers:
         others = sorted(map(str, Path(args.peers).glob("*.tflite")))
         if not others:
             raise UserError(f"{args.peers}: holds no .tflite file; give the folder of the peers")
+    outputs = [args.json, args.markdown, args.chart]
+    files.require_free(outputs, inputs=[*args.models, *others], force=args.force)
+    if args.chart:
+        check(args.chart)
     results = benchmark(args.models, others, runs=args.runs, data=args.data, progress=progress)
     table = markdown(results)
     print(table)

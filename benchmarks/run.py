@@ -14,7 +14,7 @@ from audio_edge import files
 from audio_edge.benchmark import benchmark, markdown
 from audio_edge.errors import UserError, command
 from audio_edge.interpreter import RUNTIMES
-from benchmarks.progress import progress
+from benchmarks.progress import progress, whole_numbers
 
 
 @command
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", metavar="FOLDER", help="label subfolders to take the accuracy on")
     parser.add_argument("--runs", type=int, default=200, help="timed runs of each, at least 100")
     parser.add_argument(
-        "--threads", type=_counts, default=[1], metavar="1,2,4",
+        "--threads", type=whole_numbers, default=[1], metavar="1,2,4",
         help="threads of the interpreter; of several the first is that of all but the latencies",
     )  # fmt: skip
     parser.add_argument(
@@ -62,11 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         files.write_json(args.json, results)
         print(f"wrote {args.json}")
     return 0
-
-
-def _counts(text: str) -> list[int]:
-    """Numbers between commas."""
-    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from audio_edge import files
-from audio_edge.errors import UserError, command
+from audio_edge.errors import command
 from audio_edge.stream_load import COUNTS, load, markdown
-from benchmarks.progress import progress
+from benchmarks.progress import progress, whole_numbers
 
 
 @command
@@ -21,13 +20,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The cost of a packet as streams grow, and the streams that one core serves."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.streams", description=main.__doc__)
     parser.add_argument("model", metavar="MODEL", help="streaming .tflite file")
-    parser.add_argument("--streams", type=int, nargs="+", default=list(COUNTS), metavar="N")
+    parser.add_argument(
+        "--streams",
+        type=whole_numbers,
+        default=list(COUNTS),
+        metavar="1,10,100",
+        help="how many at once (default 1,10,100,1000)",
+    )
     parser.add_argument("--runs", type=int, default=100, help="rounds, at least 100")
     parser.add_argument("--json", metavar="OUT", help="write everything there")
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     args = parser.parse_intermixed_args(argv)
-    if args.json and Path(args.json).exists() and not args.force:
-        raise UserError(f"{args.json}: exists; give --force to overwrite it")
+    files.require_free([args.json], inputs=[args.model], force=args.force)
     results = load(args.model, counts=args.streams, runs=args.runs, progress=progress)
     print(markdown(results))
     if args.json:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from audio_edge import devices_table, files
-from audio_edge.errors import UserError, command
+from audio_edge.errors import command
 
 
 @command
@@ -19,8 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", metavar="OUT", help="write the table there")
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     args = parser.parse_intermixed_args(argv)
-    if args.markdown and Path(args.markdown).exists() and not args.force:
-        raise UserError(f"{args.markdown}: exists; give --force to overwrite it")
+    files.require_free([args.markdown], inputs=args.results, force=args.force)
     table = devices_table.markdown(devices_table.read(args.results))
     print(table)
     if args.markdown:

@@ -60,7 +60,7 @@ def test_detect_prints_and_writes_figures_curve_and_picture(
     assert (misses[0], misses[-1]) == (0, 5)
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     assert detect([str(carded_path), str(recording), "--json", str(out)]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "exists; give --force" in capsys.readouterr().err
 
 
 def test_truth_is_taken_from_beside_the_recording_or_as_given(

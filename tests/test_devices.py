@@ -132,3 +132,26 @@ def test_table_of_something_else_is_refused(tmp_path):
     path.write_text("{}")
     with pytest.raises(UserError, match=r"other\.json: no results of benchmarks\.run"):
         devices_table.read([path])
+
+
+@pytest.mark.parametrize("wrong", [{"rows": [{}]}, {"rows": 3}, {"device": {}, "rows": []}])
+def test_damaged_results_are_refused(tmp_path, wrong):
+    path = tmp_path / "pi.json"
+    path.write_text(json.dumps({**results("Pi", [row("a", 1.0)]), **wrong}))
+    with pytest.raises(UserError, match=r"pi\.json: damaged"):
+        devices_table.read([path])
+
+
+def test_table_does_not_overwrite_what_it_reads(tmp_path, capsys):
+    path = tmp_path / "pi.json"
+    path.write_text(json.dumps(results("Pi", [row("a", 1.0)])))
+    before = path.read_bytes()
+    assert table.main([str(path), "--markdown", str(path), "--force"]) == 2
+    assert "name another" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_threads_that_are_no_numbers_are_refused(model, capsys):
+    with pytest.raises(SystemExit):
+        run.main([str(model), "--threads", "1,x"])
+    assert "whole numbers between commas" in capsys.readouterr().err

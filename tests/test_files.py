@@ -129,3 +129,16 @@ def test_json_keeps_a_name_that_is_not_utf8(tmp_path):
     name = os.fsdecode(b"caf\xe9.wav")
     files.write_json(tmp_path / "a.json", [name])
     assert files.read_json(tmp_path / "a.json") == [name]
+
+
+def test_output_that_is_read_or_written_too_is_refused(tmp_path):
+    model, link = tmp_path / "model.tflite", tmp_path / "link.tflite"
+    model.write_bytes(b"x")
+    link.symlink_to(model)
+    for outputs in ([model], [link], [tmp_path / "a", tmp_path / "a"]):
+        with pytest.raises(UserError, match="name another"):
+            files.require_free(outputs, inputs=[model, None], force=True)
+    with pytest.raises(UserError, match="--force"):
+        files.require_free([model], force=False)
+    files.require_free([tmp_path / "new", None], inputs=[model], force=False)
+    files.require_free([model], force=True)

@@ -208,13 +208,25 @@ def test_meter_shows_level_scores_and_counts():
     assert meter.line(9.0, None, [], {}, width=80).startswith("█" * meter.BAR)
 
 
-def test_unit_starts_the_same_command(carded_path, capsys):
-    assert main([str(carded_path), "--on-detect", "sleep 1", "--unit"]) == 0
+def test_unit_starts_the_same_command(carded_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(carded_path.parent)
+    given = [carded_path.name, "--on-detect", "sleep 1", "--save-hits", "it's"]
+    assert main([*given, "--unit"]) == 0
     unit = capsys.readouterr().out
     [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
-    expected = f'{sys.executable} -m audio_edge.listen {carded_path} --on-detect "sleep 1"'
-    assert start == f"ExecStart={expected}"
+    words = [str(carded_path), "--on-detect", '"sleep 1"', "--save-hits"]
+    expected = [sys.executable, "-m", "audio_edge.listen", *words, f'"{carded_path.parent}/it\'s"']
+    assert start == f"ExecStart={' '.join(expected)}"
     assert "Restart=on-failure" in unit
+
+
+@pytest.mark.parametrize(
+    "given", [["--threshold", "7"], ["--on-detect", "no-such-program"], ["--on-detect", ""]]
+)
+def test_unit_of_what_would_not_run_is_refused(carded_path, given, capsys):
+    assert main([str(carded_path), *given, "--unit"]) == 2
+    assert main([str(carded_path.parent / "none.tflite"), "--unit"]) == 2
+    assert "ExecStart" not in capsys.readouterr().out
 
 
 def test_microphone_saves_hits_and_starts_a_command(carded_path, tmp_path, monkeypatch, capsys):

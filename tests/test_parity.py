@@ -85,7 +85,7 @@ def test_every_clip_is_told(pair, tmp_path, capsys):
     )
     assert result["worst"][0]["clip"] == result["worst_clip"]
     assert compare.main([*pair, *loose, "--csv", str(out)]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "exists; give --force" in capsys.readouterr().err
 
 
 def bands(gain: float) -> bytes:

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from audio_edge import export, measure
+from audio_edge import Interpreter, export, measure, stream_parity
 from audio_edge.errors import UserError
 from audio_edge.peers_benchmark import listeners, run, tables
 from audio_edge.streaming_interpreter import StreamingInterpreter
@@ -125,8 +125,32 @@ def test_package_answers_as_often_as_its_row_says(kind):
 
 
 def test_files_of_the_same_name_are_refused(files):
-    with pytest.raises(UserError, match="same name"):
+    with pytest.raises(UserError, match=r"model_float\.tflite: both are called"):
         run.benchmark([files["clips"], files["clips"]])
+
+
+def test_file_of_others_is_none_of_ours(files):
+    with pytest.raises(UserError, match=r"samples\.tflite: carries no card"):
+        run.benchmark([str(files["others"] / "samples.tflite")])
+
+
+def test_damaged_file_of_others_is_named(files, tmp_path):
+    path = tmp_path / "cut.tflite"
+    path.write_bytes((files["others"] / "samples.tflite").read_bytes()[:300])
+    with pytest.raises(UserError, match=r"cut\.tflite"):
+        run.benchmark([files["clips"]], [str(path)])
+
+
+def test_models_are_not_overwritten_by_results(files, tmp_path, capsys):
+    for command in (peers, load_command):
+        assert command.main([files["stream"], "--json", files["stream"], "--force"]) == 2
+        assert "name another" in capsys.readouterr().err
+
+
+def test_recording_shorter_than_a_packet_is_named(files):
+    stream, clips = StreamingInterpreter(files["stream"]), Interpreter(files["clips"])
+    with pytest.raises(UserError, match=r"short\.wav: is shorter than a packet"):
+        stream_parity.compare(stream, clips, {"short.wav": np.zeros(10, np.int16)})
 
 
 def test_streams_of_one_file_do_not_hear_each_other(files):
@@ -146,7 +170,7 @@ def test_streams_of_one_file_do_not_hear_each_other(files):
 
 def test_load_says_what_a_packet_costs_as_streams_grow(files, tmp_path, capsys):
     out = tmp_path / "load.json"
-    assert load_command.main([files["stream"], "--streams", "1", "4", "--json", str(out)]) == 0
+    assert load_command.main([files["stream"], "--streams", "1,4", "--json", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [row["streams"] for row in rows] == [1, 4]
     for row in rows:

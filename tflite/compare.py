@@ -13,11 +13,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from audio_edge import files
 from audio_edge.errors import UserError, command
 from tflite.shadowing import check_not_shadowed
 
@@ -70,8 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--runtimes must name two: ai_edge_litert,tflite_runtime")
     if not args.b and not args.runtimes:
         raise UserError("give B, or two --runtimes to run A in")
-    if args.csv and Path(args.csv).exists() and not args.force:
-        raise UserError(f"{args.csv}: exists already; give --force or another --csv")
+    files.require_free([args.csv], inputs=[args.a, args.b, *args.recordings], force=args.force)
     first, _, second = (args.runtimes or ",").partition(",")
     b = args.b or args.a
     from audio_edge import parity

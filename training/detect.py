@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_edge import det_plot, detection, files, operating
-from audio_edge.errors import UserError, command
+from audio_edge.errors import command
 from training import hearing
 from training.session import start_logging
 
@@ -29,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_logging()
     png = args.png or (str(Path(args.json).with_suffix(".png")) if args.json else None)
     written = [path for path in (args.json, png) if path]
-    for path in written:
-        if Path(path).exists() and not args.force:
-            raise UserError(f"{path}: exists already; give --force or another name")
+    tracks = args.truth or [hearing.beside(path) for path in args.recordings]
+    files.require_free(
+        [args.json, png], inputs=[args.model, *args.recordings, *tracks], force=args.force
+    )
     detector, recordings = hearing.listen(args)
     outcomes = operating.replay(detector, recordings, {}, collar_s=args.collar_s)
     found = detection.figures(outcomes)

@@ -37,9 +37,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def listen(args: argparse.Namespace) -> tuple[Detector, list[Recording]]:
     """The detector as its card says, and what its model gives for each recording."""
-    if args.collar_s < 0:
+    if not 0 <= args.collar_s < float("inf"):
         raise UserError(f"--collar-s must be >= 0. Received: {args.collar_s:g}")
-    tracks = args.truth or [_beside(path) for path in args.recordings]
+    tracks = args.truth or [beside(path) for path in args.recordings]
     if len(tracks) != len(args.recordings):
         raise UserError(
             f"--truth names {len(tracks)} files for {len(args.recordings)} recordings; "
@@ -87,7 +87,8 @@ def print_figures(found: dict[str, Any]) -> None:
     )
 
 
-def _beside(recording: Path) -> Path:
+def beside(recording: Path) -> Path:
+    """The truth that lies beside a recording."""
     for suffix in (".csv", ".txt"):
         if recording.with_suffix(suffix).exists():
             return recording.with_suffix(suffix)

@@ -115,7 +115,7 @@ def _check(args: argparse.Namespace, tracks: Sequence[Path]) -> None:
     if not 0.1 <= args.minutes <= 1440:
         raise UserError(f"--minutes must be 0.1 to 1440. Received: {args.minutes:g}")
     rates = (args.keywords_per_minute, args.others_per_minute)
-    if min(rates) < 0 or sum(rates) == 0:
+    if not (min(rates) >= 0 and 0 < sum(rates) < float("inf")):
         raise UserError(f"words a minute must be >= 0, and some of them > 0. Received: {rates}")
     if args.noise_dbfs[1] > 0:
         raise UserError(f"--noise-dbfs must be at most 0. Received: {args.noise_dbfs[1]:g}")

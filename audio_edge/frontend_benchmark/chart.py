@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from audio_edge.canvas import COLOURS, figure_class, save
-from audio_edge.errors import UserError
 
 _FORMS = {
     "rfft": "tf.signal", "dense": "dense", "factored": "factored", "compact": "compact",
@@ -17,13 +15,6 @@ _BARS = {
     "tf.signal": COLOURS[0], "dense": COLOURS[3], "factored": COLOURS[2], "compact": COLOURS[6],
     "no transform": COLOURS[4], "librosa": COLOURS[1], "pymicro-features": COLOURS[5],
 }  # fmt: skip
-
-
-def check(path: str | os.PathLike[str]) -> None:
-    """Raise a `UserError` now if a picture could not be drawn under that name later."""
-    endings = figure_class()().canvas.get_supported_filetypes()
-    if Path(path).suffix[1:].lower() not in endings:
-        raise UserError(f"{path}: cannot be drawn; end the name in .png")
 
 
 def chart(path: str | os.PathLike[str], results: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from audio_edge.card import read_model, split
 from audio_edge.detector import Detector
 from audio_edge.errors import UserError
-from audio_edge.interpreter import Interpreter, choose_runtime, load
+from audio_edge.interpreter import Interpreter, choose_runtime, loaded
 from audio_edge.measure import Session
 from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
@@ -61,12 +61,13 @@ class Listener:
 def ours(path: str) -> list[Listener]:
     """A file of ours: alone, and a stream also behind the detector that decides on its answers."""
     model = open_model(path)
+    if model.card is None:
+        raise UserError(f"{path}: carries no card, so it is none of ours; put it under --peers")
     if model.sample_rate != RATE:
         raise UserError(
             f"{path}: takes {model.sample_rate} Hz, the peers {RATE}; give one that does"
         )
-    name = model.card.name if model.card else Path(path).stem
-    stage = f"{model.card.stage}" if model.card else ""
+    name, stage = model.card.name, model.card.stage
     if isinstance(model, StreamingInterpreter):
         return [
             Listener(f"{name} {stage}, stream", "stream", (path,)),
@@ -77,7 +78,7 @@ def ours(path: str) -> list[Listener]:
 
 def bare(path: str) -> Listener:
     """A file of others without its package."""
-    interpreter = load(split(read_model(path), source=path)[0], choose_runtime(), 1)
+    interpreter = _opened(path)
     values = int(np.prod(interpreter.get_input_details()[0]["shape"]))
     dtype = interpreter.get_input_details()[0]["dtype"]
     if values >= WHOLE and dtype == np.float32:
@@ -109,6 +110,10 @@ def package_files(kind: str) -> list[Path]:
     return [Path(found.origin).parent / "models" / f"{stem}.tflite" for stem in stems]
 
 
+def _opened(path: str) -> Any:
+    return loaded(path, split(read_model(path), source=path)[0], choose_runtime(), 1)
+
+
 def _stream(path: str) -> tuple[int, Hear]:
     model = StreamingInterpreter(path)
     return model.packet_samples, model.push
@@ -127,7 +132,7 @@ def _clips(path: str) -> tuple[int, Hear]:
 
 def _whole(path: str) -> tuple[int, Hear]:
     """A file without our card that takes float samples: the newest ones, as it wants them."""
-    model = load(split(read_model(path), source=path)[0], choose_runtime(), 1)
+    model = _opened(path)
     [item] = model.get_input_details()
     output = model.get_output_details()[0]["index"]
 
@@ -142,7 +147,7 @@ def _whole(path: str) -> tuple[int, Hear]:
 
 def _asked(length: int, answer: Hear) -> tuple[int, Hear]:
     """Keep the newest `length` samples, and ask after each packet."""
-    packet = round(CLIP_EVERY_S * RATE)
+    packet = min(round(CLIP_EVERY_S * RATE), length)
     window = np.zeros(length, np.int16)
 
     def hear(samples: np.ndarray) -> Any:
@@ -155,7 +160,7 @@ def _asked(length: int, answer: Hear) -> tuple[int, Hear]:
 
 def _call(path: str, every_s: float = CLIP_EVERY_S) -> tuple[int, Hear]:
     """The call of a file on inputs made beforehand."""
-    model = load(split(read_model(path), source=path)[0], choose_runtime(), 1)
+    model = _opened(path)
     session = Session(model, np.random.default_rng(0).uniform(-0.3, 0.3, 40000))
     return round(every_s * RATE), lambda _: session.run(0)
 

@@ -42,8 +42,11 @@ def benchmark(
     measure.check_runs(runs)
     every = [one for path in models for one in listeners.ours(path)]
     every += [*listeners.packages(), *(listeners.bare(path) for path in peers)]
-    if len({one.name for one in every}) < len(every):
-        raise UserError("two files bear the same name; give each of them once")
+    for one in every:
+        alike = [other for other in every if other.name == one.name]
+        if len(alike) > 1:
+            named = " and ".join(dict.fromkeys(name for other in alike for name in other.files))
+            raise UserError(f"{named}: both are called '{one.name}'; give one of them")
     labelled = scoring.recordings(data) if data else {}
     waveform, told = scoring.pcm(labelled)
     made = [one.made() for one in every]
