@@ -26,12 +26,15 @@ import pytest
 
 from audio_edge import card, tflite_metadata
 
-# Every conversion asks each further Python that is named; here only the tests that want it do.
-OTHER_PYTHONS = {
-    name: os.environ.pop(name)
-    for name in ("AUDIO_EDGE_TENSORFLOW_LITE_2_16_1",)
-    if name in os.environ
-}
+# Every conversion asks each further Python that is named; here only the tests that want it do. The
+# names are kept under another, which the workers inherit.
+_KEPT = "TESTS_"
+OTHER_PYTHONS = {}
+for _name in ("AUDIO_EDGE_TENSORFLOW_LITE_2_16_1",):
+    if _name in os.environ:
+        os.environ[_KEPT + _name] = os.environ.pop(_name)
+    if _KEPT + _name in os.environ:
+        OTHER_PYTHONS[_name] = os.environ[_KEPT + _name]
 
 SAMPLE_RATE, CLIP = 16000, 1600
 LABELS, FREQUENCIES = ("silence", "low", "high"), (500.0, 1500.0)

@@ -87,7 +87,7 @@ def opened(place):
     return seen
 
 
-def judge(session, runs):
+def judge(session, runs, *, streaming=False):
     """In the place of the steps after training: made-up accuracies, and a seed that fails."""
     seed = session.run.config.run.seed
     judged = {"float": {"accuracy": 0.5 + seed / 100}, "int8": {"accuracy": 0.25, "n": 12}}
