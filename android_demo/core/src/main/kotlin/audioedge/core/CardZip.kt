@@ -70,7 +70,8 @@ internal class CardZip(val start: Int, val card: ByteArray, private val labels: 
             val content = local + LOCAL + CARD_FILE.length
             val card = ByteArray(file.getInt(second + 24).also { require(it in 0..end - content) { "cut off" } })
             file.duplicate().between(content, end).get(card)
-            return CardZip(file.getInt(first + 42), card, ByteArray(0))
+            val start = file.getInt(first + 42).also { require(it in 0..local) { "it begins nowhere" } }
+            return CardZip(start, card, ByteArray(0))
         }
     }
 }
