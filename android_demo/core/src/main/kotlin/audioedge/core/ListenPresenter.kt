@@ -4,19 +4,13 @@ import java.io.Closeable
 import java.nio.ByteBuffer
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
-import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
-import kotlinx.coroutines.SupervisorJob
-import kotlinx.coroutines.cancel
 import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
-import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.job
-import kotlinx.coroutines.launch
-import kotlinx.coroutines.sync.Mutex
-import kotlinx.coroutines.sync.withLock
 
 /**
  * What the buttons do, and what the screen shows for it.
@@ -39,11 +33,9 @@ class ListenPresenter(
     private val nanoTime: () -> Long = System::nanoTime,
 ) : Closeable {
     private val shown = MutableStateFlow(UiState(models = models.map { it.name }))
-    private val scope = CoroutineScope(SupervisorJob() + inference)
-    private val turn = Mutex() // of the work that holds microphone and interpreter
+    private val turns = Turns(inference)
     private val holds = mutableSetOf<Hold>()
     private var wanted = false // the user asked to listen
-    private var work: Job? = null
 
     /** What the screen shows. */
     val state: StateFlow<UiState> = shown.asStateFlow()
@@ -51,14 +43,14 @@ class ListenPresenter(
     /** The system's answer, now and whenever it may have changed; a refusal ends listening. */
     fun permission(granted: Boolean) {
         val permission = if (granted) Permission.GRANTED else Permission.REFUSED
-        act(shown.value.permission != permission) {
+        act({ shown.value.permission != permission }) {
             wanted = wanted && granted
             it.copy(permission = permission)
         }
     }
 
     /** Listens from now on or, without permission yet, as soon as it is granted. */
-    fun start() = act(!wanted) {
+    fun start() = act({ !wanted }) {
         wanted = true
         it.copy(message = null)
     }
@@ -72,17 +64,19 @@ class ListenPresenter(
     /** Takes another model, while listening too. */
     fun choose(index: Int) {
         require(index in models.indices) { "there is no model $index" }
-        act(shown.value.chosen != index) { it.copy(chosen = index, p50Ms = null, p90Ms = null, message = null) }
+        act({ shown.value.chosen != index }) {
+            it.copy(chosen = index, p50Ms = null, p90Ms = null, message = null)
+        }
     }
 
     /** Holds listening back until all who do so [resume]; ends a benchmark. */
-    fun pause(by: Hold) = act(by !in holds) {
+    fun pause(by: Hold) = act({ by !in holds }) {
         holds += by
         it
     }
 
     /** Takes a [pause] back. */
-    fun resume(by: Hold) = act(by in holds) {
+    fun resume(by: Hold) = act({ by in holds }) {
         holds -= by
         it
     }
@@ -91,19 +85,19 @@ class ListenPresenter(
     fun benchmark() = act(measure = true) { it.copy(message = null, benchmark = BenchmarkState(0f)) }
 
     /** Ends everything and closes what is open; the presenter is of no more use. */
-    override fun close() = scope.cancel()
+    override fun close() = turns.close()
 
     @Synchronized
-    private fun act(changes: Boolean = true, measure: Boolean = false, change: (UiState) -> UiState) {
-        if (!changes) return
-        work?.cancel()
-        shown.update { change(it) }
-        shown.update { it.copy(mode = if (measure) Mode.BENCHMARK else mode(), levelDb = FLOOR_DB) }
-        work = scope.launch { turn.withLock { attempt(measure) } }
+    private fun act(changes: () -> Boolean = { true }, measure: Boolean = false, change: (UiState) -> UiState) {
+        if (!changes()) return
+        turns.end()
+        val next = change(shown.value.resting())
+        shown.value = next.copy(mode = if (measure) Mode.BENCHMARK else mode(next))
+        turns.begin { attempt(measure) }
     }
 
-    private fun mode(): Mode = when {
-        !wanted || shown.value.permission != Permission.GRANTED -> Mode.IDLE
+    private fun mode(state: UiState): Mode = when {
+        !wanted || state.permission != Permission.GRANTED -> Mode.IDLE
         holds.isNotEmpty() -> Mode.PAUSED
         else -> Mode.LISTENING
     }
@@ -112,8 +106,9 @@ class ListenPresenter(
         val job = currentCoroutineContext().job
         try {
             if (measure) measure(job)
-            job.show { it.copy(mode = mode()) }
+            job.show { it.copy(mode = mode(it)) }
             if (shown.value.mode != Mode.LISTENING) return
+            job.ensureActive() // else that is the mode of the work that follows
             hear(job)
             job.end(null)
         } catch (problem: Problem) {
@@ -149,23 +144,11 @@ class ListenPresenter(
     /** Nothing is listened to any more. */
     private fun Job.end(message: String?) = show {
         wanted = false
-        it.copy(mode = Mode.IDLE, levelDb = FLOOR_DB, message = message ?: it.message)
+        it.resting().copy(mode = Mode.IDLE, message = message ?: it.message)
     }
 
     /** Shows what work has found, unless a call has ended that work. */
     private fun Job.show(change: (UiState) -> UiState) = synchronized(this@ListenPresenter) {
-        if (isActive) shown.update(change)
+        if (isActive) shown.value = change(shown.value)
     }
-}
-
-private fun UiState.heard(hop: Hop, before: UiState, latency: Latency): UiState {
-    val found = hop.detections.map { Heard(it.label, it.score, before.heardS + it.timeS) }
-    return copy(
-        levelDb = hop.levelDb,
-        log = (found.reversed() + log).take(UiState.LOG_SIZE),
-        p50Ms = latency.percentile(50.0),
-        p90Ms = latency.percentile(90.0),
-        heardS = before.heardS + hop.endS,
-        droppedMs = before.droppedMs + (1000 * hop.droppedS).toLong(),
-    )
 }

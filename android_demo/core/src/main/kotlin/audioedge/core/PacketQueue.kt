@@ -27,7 +27,7 @@ class PacketQueue(private val capacity: Int) {
 
     /** Adds the next samples; never waits. */
     fun offer(samples: ShortArray) {
-        add(samples)
+        if (samples.isNotEmpty()) add(samples)
         changed.trySend(Unit)
     }
 

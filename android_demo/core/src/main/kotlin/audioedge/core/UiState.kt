@@ -55,3 +55,19 @@ data class UiState(
         const val LOG_SIZE = 100
     }
 }
+
+/** With no level, and of a benchmark no more than its results. */
+internal fun UiState.resting() = copy(levelDb = FLOOR_DB, benchmark = benchmark?.takeIf { it.json != null })
+
+/** With what a hop brought, [before] being what was shown when listening began. */
+internal fun UiState.heard(hop: Hop, before: UiState, latency: Latency): UiState {
+    val found = hop.detections.map { Heard(it.label, it.score, before.heardS + it.timeS) }
+    return copy(
+        levelDb = hop.levelDb,
+        log = (found.reversed() + log).take(UiState.LOG_SIZE),
+        p50Ms = latency.percentile(50.0),
+        p90Ms = latency.percentile(90.0),
+        heardS = before.heardS + hop.endS,
+        droppedMs = before.droppedMs + (1000 * hop.droppedS).toLong(),
+    )
+}

@@ -3,16 +3,30 @@ package audioedge.core
 import java.nio.ByteBuffer
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
-import java.util.concurrent.atomic.AtomicInteger
 
-/** How often something was opened and closed. */
+/** How often something was opened, how many are open, and the most that were at once. */
 class Count {
-    private val opens = AtomicInteger()
-    private val closes = AtomicInteger()
-    val opened get() = opens.get()
-    val open get() = opens.get() - closes.get()
-    fun opened() = opens.incrementAndGet()
-    fun closed() = closes.incrementAndGet()
+    var opened = 0
+        @Synchronized get
+        private set
+    var open = 0
+        @Synchronized get
+        private set
+    var most = 0
+        @Synchronized get
+        private set
+
+    @Synchronized
+    fun opened() {
+        opened += 1
+        open += 1
+        most = maxOf(most, open)
+    }
+
+    @Synchronized
+    fun closed() {
+        open -= 1
+    }
 }
 
 /** A microphone that hears what a test puts into [sound], and nothing for ever behind that. */
@@ -22,15 +36,12 @@ class FakeMicrophone(private val gives: Int? = null) {
 
     fun hears(vararg packets: ShortArray) = packets.forEach { packet -> sound.put { packet } }
 
-    fun open(sampleRate: Int): AudioSource = object : AudioSource {
-        override val sampleRate = gives ?: sampleRate.also { count.opened() }
-        override fun read() = (sound.poll(5, TimeUnit.MILLISECONDS) ?: { ShortArray(0) })()
-        override fun close() {
-            count.closed()
-        }
-
-        init {
-            if (gives != null) count.opened()
+    fun open(sampleRate: Int): AudioSource {
+        count.opened()
+        return object : AudioSource {
+            override val sampleRate = gives ?: sampleRate
+            override fun read() = (sound.poll(5, TimeUnit.MILLISECONDS) ?: { ShortArray(0) })()
+            override fun close() = count.closed()
         }
     }
 }
@@ -54,9 +65,7 @@ class FakeRunner(
         return listOf(floatTensor(infer(floatsOf(inputs[0])).toList())) + states
     }
 
-    override fun close() {
-        count.closed()
-    }
+    override fun close() = count.closed()
 }
 
 fun floatTensor(values: List<Float>): ByteBuffer =
