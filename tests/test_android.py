@@ -69,6 +69,9 @@ def test_results_of_a_phone_stand_in_one_table_with_ours(tmp_path):
     models = [golden_listening.FOLDER / row["file"] for row in phone["rows"]]
     ours = benchmark(models, runs=100, runtimes=["ai_edge_litert"])
     assert {key for row in phone["rows"] for key in row} == set(ours["rows"][0])
+    assert [row["rtf"] / row["latency"]["tensorflow_lite"]["p50_ms"] for row in phone["rows"]] == (
+        pytest.approx([0.001, 0.001, 0.001 / 0.04])  # the last hears packets of 0.04 s
+    )
     assert set(phone) == set(ours)
     files.write_json(tmp_path / "ours.json", ours)
     table = devices_table.markdown(devices_table.read([PHONE, tmp_path / "ours.json"]))

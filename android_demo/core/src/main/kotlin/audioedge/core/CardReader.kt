@@ -59,4 +59,4 @@ private fun damaged(file: String, reason: String, cause: Throwable? = null) =
     ModelProblem("$file: the file is damaged ($reason); copy or export it again", cause)
 
 private fun ByteBuffer.holds(wanted: ByteArray): Boolean =
-    (0..limit() - wanted.size).any { at -> wanted.indices.all { get(at + it) == wanted[it] } }
+    (limit() - wanted.size downTo 0).any { at -> wanted.indices.all { get(at + it) == wanted[it] } }

@@ -42,10 +42,10 @@ fun openModel(file: ModelFile, openRunner: (ByteBuffer) -> ModelRunner): Model {
     }
 }
 
-/** Probabilities by name of a runner's failure: one sentence in place of its exception. */
+/** One inference; it leaves the places of [inputs] alone, and tells a failure in a sentence. */
 internal fun ModelRunner.infer(file: String, inputs: List<ByteBuffer>): List<ByteBuffer> =
     try {
-        run(inputs)
+        run(inputs.map(::again)).map(::again)
     } catch (error: RuntimeException) {
         throw ModelProblem("$file: the runtime cannot run it (${firstLine(error)}); copy or export it again", error)
     }

@@ -16,7 +16,7 @@ interface ModelRunner : Closeable {
      *
      * @param inputs A direct buffer in native order for each of [ModelRunner.inputs], read from its
      *   beginning to its end and not kept.
-     * @return The same for each of [outputs], fresh: the caller may keep them and hand them in again.
+     * @return The same for each of [outputs], fresh: the caller keeps them and may hand them in again.
      */
     fun run(inputs: List<ByteBuffer>): List<ByteBuffer>
 }

@@ -17,9 +17,13 @@ internal fun tensorOf(samples: ShortArray): ByteBuffer {
 /** A fresh tensor of zero bytes: direct and in native order, as the runtimes want it. */
 internal fun tensorOf(bytes: Int): ByteBuffer = ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder())
 
+/** The same tensor, to be read from its beginning wherever it was read before. */
+internal fun again(tensor: ByteBuffer): ByteBuffer =
+    tensor.duplicate().order(ByteOrder.nativeOrder()).between(0, tensor.limit())
+
 /** The float32 values of a tensor, in a fresh array. */
 internal fun floatsOf(tensor: ByteBuffer): FloatArray {
-    val floats = tensor.duplicate().order(ByteOrder.nativeOrder()).between(0, tensor.limit()).asFloatBuffer()
+    val floats = again(tensor).asFloatBuffer()
     return FloatArray(floats.remaining()).also(floats::get)
 }
 
