@@ -10,7 +10,17 @@ DEMO := runs/demo
 ANDROID := $(VENV)/tensorflow-lite-2.16.1
 ASKED = $(if $(wildcard $(ANDROID)/.ready),AUDIO_EDGE_TENSORFLOW_LITE_2_16_1=$(abspath $(ANDROID))/bin/python)
 
-.PHONY: setup android-runtime demo test check pi clean
+# The app: its build, the jar that holds R8, and the models inside, which are those of the tests until
+# android-models has brought others.
+APK := android_demo/audio_edge.apk
+R8 := $(VENV)/bundletool.jar
+R8_SHA256 := 2d4ad908faea64047c1cc9cb747e6aa667c6ab192e09607bd16b67246a8cd6ae
+ASSETS := android_demo/app/src/main/assets
+MODELS = $(if $(wildcard $(ASSETS)/*.tflite),$(ASSETS),tests/android)
+CONFIG := training/configs/kws7_stream.toml
+RUN := runs/kws7_stream
+
+.PHONY: setup android-runtime android android-models demo test check pi clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +50,27 @@ demo: setup
 test: setup
 	$(ASKED) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
+# Build and test the app, and make the signed APK; needs a JDK 17, Maven, and aapt, apksigner, dexdump, zip, zipalign.
+android: setup $(R8)
+	mvn --batch-mode --no-transfer-progress --file android_demo/pom.xml verify
+	android_demo/apk.sh $(R8) $(MODELS) $(APK)
+	$(BIN)/python -m tests.apk $(APK)
+
+# R8 comes inside another tool, which comes inside a package of Python; neither is installed.
+$(R8): | $(VENV)/.ready
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(VENV)/download mobsf==4.4.0
+	unzip -p $(VENV)/download/mobsf-4.4.0-*.whl mobsf/StaticAnalyzer/tools/bundletool-all-1.17.2.jar > $@.part
+	echo "$(R8_SHA256)  $@.part" | sha256sum --check --quiet
+	mv $@.part $@
+	rm -r $(VENV)/download
+
+# Train what CONFIG says in the folder RUN, or go on where it stands, and put its float and int8 files into the app.
+android-models: setup
+	$(BIN)/python -m training.run $(CONFIG) --streaming --set run.dir=$(RUN)
+	mkdir -p $(ASSETS)
+	for kind in float int8 float_streaming int8_streaming; do \
+		cp $(RUN)/tflite/model_$$kind.tflite $(ASSETS)/$(notdir $(RUN))_$$kind.tflite || exit; done
+
 # The plain install on emulated Raspberry Pis, 64 and 32 bits; as root, with mmdebstrap and qemu-user-static.
 pi: setup
 	$(BIN)/python -m tests.emulated
@@ -50,4 +81,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) .cache runs build *.egg-info
+	rm -rf $(VENV) .cache runs build *.egg-info $(APK) android_demo/*/target

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Makes a signed APK of what Maven compiled: apk.sh R8_JAR MODELS_DIR OUT.apk
+# Debian's packages aapt, zipalign and apksigner bring the tools; R8 is in bundletool's jar.
+set -euo pipefail
+r8=$1 models=$2 out=$3
+case $(java -version 2>&1 | head -n 1) in
+*'"17.'*) ;;
+*) echo "error: java must be a JDK 17, whose classes R8 3.3 can read; apt-get install openjdk-17-jdk-headless" >&2 && exit 2 ;;
+esac
+here=$(cd "$(dirname "$0")" && pwd)
+app=$here/app target=$here/app/target
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+mkdir -p "$work/dex" "$work/apk"
+
+# code; android.jar lacks java.*, which the JDK has, and its one record is more than this R8 can read
+jdk=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/ *java.home = //p')
+"$jdk/bin/jimage" extract --dir "$work/jdk" --include 'glob:/java.base/java/**,glob:/java.logging/java/**' "$jdk/lib/modules"
+(cd "$work/jdk" && for module in *; do (cd "$module" && zip -q -0 -r ../../java.jar java); done)
+cp "$target/android.jar" "$work/android.jar"
+zip -q -d "$work/android.jar" 'libcore/internal/Java17LanguageFeatures*'
+java -cp "$r8" com.android.tools.r8.R8 --release --min-api 26 --lib "$work/android.jar" --lib "$work/java.jar" \
+  --pg-conf "$app/rules.pro" --pg-conf "$target/resources.pro" --output "$work/dex" \
+  "$target"/app-*.jar "$target"/libraries/*.jar
+
+# native libraries
+for abi in arm64-v8a armeabi-v7a x86_64; do
+  mkdir -p "$work/apk/lib/$abi"
+  cp "$here/interpreter/target/aar/runtime/jni/$abi/libtensorflowlite_jni.so" "$work/apk/lib/$abi"
+done
+cp "$work"/dex/*.dex "$work/apk"
+cp "$target/resources.apk" "$work/apk.zip"
+(cd "$work/apk" && zip -q -X -r ../apk.zip .)
+
+# models are not compressed, so that they can be mapped into memory
+mkdir "$work/assets"
+cp "$models"/*.tflite "$work/assets"
+(cd "$work" && zip -q -X -0 apk.zip assets/*.tflite)
+
+zipalign -f -p 4 "$work/apk.zip" "$work/aligned.apk"
+key=$target/debug.keystore
+[ -f "$key" ] || keytool -genkeypair -keystore "$key" -storepass android -keypass android -alias debug \
+  -keyalg RSA -keysize 2048 -validity 10000 -dname CN=debug
+apksigner sign --ks "$key" --ks-pass pass:android --min-sdk-version 26 \
+  --v1-signing-enabled false --v2-signing-enabled true --v3-signing-enabled true --out "$work/signed.apk" "$work/aligned.apk"
+mv "$work/signed.apk" "$out"

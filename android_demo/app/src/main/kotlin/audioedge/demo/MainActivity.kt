@@ -1,0 +1,78 @@
+package audioedge.demo
+
+import android.Manifest.permission.RECORD_AUDIO
+import android.app.Activity
+import android.content.Intent
+import android.content.pm.PackageManager.PERMISSION_GRANTED
+import android.net.Uri
+import android.os.Bundle
+import android.os.Handler
+import android.os.Looper
+import android.provider.Settings
+import android.view.WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON
+import audioedge.core.Hold
+import audioedge.core.Mode
+import audioedge.core.UiState
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.asCoroutineDispatcher
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.launch
+import java.util.concurrent.Executor
+
+/** The one screen: shows the presenter's state, and tells it of the user, the permission and the sound of others. */
+class MainActivity : Activity() {
+    private val demo get() = application as Demo
+    private val presenter get() = demo.presenter
+    private lateinit var screen: Screen
+    private lateinit var shown: CoroutineScope
+
+    override fun onCreate(saved: Bundle?) {
+        super.onCreate(saved)
+        screen = Screen(this, Actions(::listen, presenter::stop, presenter::choose, presenter::benchmark, ::share, ::settings))
+    }
+
+    override fun onStart() {
+        super.onStart()
+        val handler = Handler(Looper.getMainLooper())
+        shown = CoroutineScope(Executor { handler.post(it) }.asCoroutineDispatcher())
+        shown.launch { presenter.state.collect(::show) }
+        if (allowed()) presenter.permission(true)
+        presenter.resume(Hold.SCREEN)
+    }
+
+    override fun onStop() {
+        shown.cancel()
+        if (!isChangingConfigurations) {
+            presenter.pause(Hold.SCREEN)
+            demo.focus.follow(false)
+        }
+        super.onStop()
+    }
+
+    override fun onRequestPermissionsResult(code: Int, permissions: Array<String>, results: IntArray) {
+        if (results.isNotEmpty()) presenter.permission(allowed()) // empty: the question was broken off
+    }
+
+    private fun listen() {
+        presenter.start() // hears as soon as it may
+        if (!allowed()) requestPermissions(arrayOf(RECORD_AUDIO), 0)
+    }
+
+    private fun allowed() = checkSelfPermission(RECORD_AUDIO) == PERMISSION_GRANTED
+
+    private fun show(state: UiState) {
+        val hears = state.mode == Mode.LISTENING
+        demo.focus.follow(hears || state.mode == Mode.PAUSED)
+        if (hears) window.addFlags(FLAG_KEEP_SCREEN_ON) else window.clearFlags(FLAG_KEEP_SCREEN_ON)
+        screen.show(state)
+    }
+
+    private fun share(json: String) {
+        val text = Intent(Intent.ACTION_SEND).setType("text/plain").putExtra(Intent.EXTRA_TEXT, json)
+        startActivity(Intent.createChooser(text, getString(R.string.share)))
+    }
+
+    private fun settings() = startActivity(
+        Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null)),
+    )
+}
