@@ -11,7 +11,8 @@ class Hop(val levelDb: Double, val detections: List<Detection>, val endS: Double
 private const val QUEUE_CLIPS = 2 // more than one, so that a model of clips gets whole ones between two gaps
 
 /**
- * From the microphone to labels, until the source ends or the caller is cancelled.
+ * From the microphone to labels, until the source ends or the caller is cancelled. The whole path is
+ * [AudioSource], this, [Detector] and what its [Model] is: a [ClipModel] or a [StreamModel].
  *
  * The source is opened, read and closed on [audio]; the detector works where this is called. Where it is
  * too slow, sound is dropped and a new stream begins behind the gap, as Python's `listen` does when a
