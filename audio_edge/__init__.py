@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "interpreter": ["Interpreter"],
         "models": ["MODELS"],
         "parity": ["compare"],
+        "stream_batch": ["StreamBatch"],
         "streaming_interpreter": ["StreamingInterpreter"],
     },
 )

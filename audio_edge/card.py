@@ -53,7 +53,8 @@ class Card:
             softmax. Written only where true.
         streaming: Of a file that takes a stream packet by packet: packet_samples; states, the names
             of what it hands on; silence_packets, after which they hold silence and nothing before;
-            exact, whether each answer is that of the clip's model. Written only where there is any.
+            exact, whether each answer is that of the clip's model; streams, if it takes several at
+            once. Written only where there is any.
     """
 
     labels: tuple[str, ...]
@@ -100,6 +101,11 @@ class Card:
             _require(label in self.labels, place, "must be a label", label)
             _require(isinstance(settings, dict), place, "must be a JSON object", settings)
             _check_detector(settings, place, DETECTOR_KEYS[1:])
+
+    @property
+    def streams(self) -> int:
+        """How many streams a streaming file takes at once."""
+        return int(self.streaming.get("streams", 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for JSON."""
@@ -287,7 +293,9 @@ def _is_streaming(value: Any) -> bool:
     """Empty, or all that a stream needs to know."""
     if not isinstance(value, dict) or not value:
         return value == {}
-    if set(value) != {"packet_samples", "silence_packets", "states", "exact"}:
+    if set(value) - {"streams"} != {"packet_samples", "silence_packets", "states", "exact"}:
+        return False
+    if not _is_count(value.get("streams", 2), least=2):
         return False
     counts, states = (value["packet_samples"], value["silence_packets"]), value["states"]
     named = isinstance(states, list) and all(isinstance(name, str) and name for name in states)

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from audio_edge.config import DetectorConfig
+from audio_edge.errors import UserError
 from audio_edge.interpreter import Interpreter, as_float
 from audio_edge.smoother import Smoother
+from audio_edge.stream_batch import StreamBatch
 from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
 BEHIND = 0.35  # of a clip: where a word's middle lies when it fires, by one spoken recording
@@ -54,19 +56,26 @@ class Detector:
         smoother: The `Smoother`, set up in hops.
 
     Raises:
-        UserError: A setting is out of range, or the model cannot be loaded.
+        UserError: A setting is out of range, the model cannot be loaded, or it takes several
+            streams at once.
     """
 
     def __init__(
         self,
-        model: Interpreter | StreamingInterpreter | str | os.PathLike[str],
+        model: Interpreter | StreamingInterpreter | StreamBatch | str | os.PathLike[str],
         *,
         threshold: float | None = None,
         window_s: float | None = None,
         hop_s: float | None = None,
         refractory_s: float | None = None,
     ) -> None:
-        self.model = open_model(model) if isinstance(model, str | os.PathLike) else model
+        opened = open_model(model) if isinstance(model, str | os.PathLike) else model
+        if isinstance(opened, StreamBatch):
+            raise UserError(
+                f"{opened.path}: takes {opened.streams} streams at once, and a detector hears one; "
+                "convert its run without --streams"
+            )
+        self.model = opened
         self._packet = getattr(self.model, "packet_samples", 1)
         given = {
             "threshold": threshold,

@@ -36,13 +36,14 @@ for model, silence in zip(models, silences):
             for clip in clips:
                 states = [np.zeros(item["shape"], item["dtype"]) for item in before]
                 samples = np.append(np.zeros(silence, np.float32), np.frombuffer(clip, np.float32))
-                for packet in samples.reshape(-1, *given["shape"]):
-                    interpreter.set_tensor(given["index"], packet)
+                streams, *shape = given["shape"]
+                for packet in samples.reshape(-1, 1, *shape):
+                    interpreter.set_tensor(given["index"], packet.repeat(streams, axis=0))
                     for item, state in zip(before, states):
                         interpreter.set_tensor(item["index"], state)
                     interpreter.invoke()
                     states = [interpreter.get_tensor(item["index"]) for item in after]
-                heard.append(interpreter.get_tensor(made["index"]).astype(np.float32).tobytes())
+                heard.append(interpreter.get_tensor(made["index"])[-1].astype(np.float32).tobytes())
         answers.append(heard)
     except (RuntimeError, ValueError) as error:
         answers.append(str(error).strip().split("\\n")[0])
@@ -58,7 +59,8 @@ def ask(
     """What a runtime makes of models.
 
     A model of several inputs is a stream: it takes a clip packet by packet, each further output
-    going into the input of the same place, and its last answer counts.
+    going into the input of the same place, and its last answer counts; one that takes several at
+    once hears the clip in all of them, and the last of these counts.
 
     Args:
         python: Path of the interpreter to start.

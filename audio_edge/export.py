@@ -92,6 +92,7 @@ def _merge(probs: tf.Tensor, owners: list[int]) -> tf.Tensor:
 def convert(
     run: Run, kind: str, *, stage: str | None = None, out: Path | None = None,
     dft: str = "factored", runtime: str = targets.ANY, stream: bool = False,
+    streams: int = 1,
 ) -> Path:  # fmt: skip
     """Convert a stage and write the file with its card, and the card as JSON beside it.
 
@@ -106,6 +107,7 @@ def convert(
             smallest.
         runtime: The target that the file must load in, of `targets.TARGETS`, or "any" of them.
         stream: Write the file that takes packets and states: see `streaming.to_streaming`.
+        streams: How many streams that file takes at once.
 
     Returns:
         The file written.
@@ -122,7 +124,7 @@ def convert(
     classifier = compress.load(run, stage)
     if stage == "qat" or kind == "float":
         model = compose(run, stage, dft=dft, classifier=classifier)
-        made = streaming.to_streaming(model) if stream else None
+        made = streaming.to_streaming(model, streams=streams) if stream else None
         if made:
             card = dataclasses.replace(card, streaming=_told(made))
 
@@ -136,7 +138,7 @@ def convert(
             return _after_training(run, stage, kind, dft, classifier, per_channel=per_channel)
 
     content = attach(with_metadata(targets.fitting(lowered, meant), card), card)
-    target = out or run.model(kind, streaming=stream)
+    target = out or run.model(kind, streaming=stream, streams=streams)
     wanted = claims.of(classifier, run.config, stage, run.stages)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
@@ -242,6 +244,7 @@ def _told(made: streaming.Streaming) -> dict[str, Any]:
     return {
         "packet_samples": made.packet_samples, "states": list(made.shapes),
         "silence_packets": -(-made.reach // made.packet_samples), "exact": made.exact,
+        **({"streams": made.streams} if made.streams > 1 else {}),
     }  # fmt: skip
 
 

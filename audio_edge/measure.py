@@ -117,8 +117,9 @@ def latency(
 
 
 def _seconds(card: Card) -> float:
-    """Of new audio that one inference takes: a clip, or a packet of a stream."""
-    return card.streaming.get("packet_samples", card.clip_samples) / card.sample_rate
+    """Of new audio that one inference takes: a clip, or a packet of each of its streams."""
+    samples = card.streaming.get("packet_samples", card.clip_samples)
+    return float(card.streams * samples / card.sample_rate)
 
 
 def check_runs(runs: int) -> None:

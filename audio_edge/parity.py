@@ -23,6 +23,7 @@ from audio_edge.datasets import noise
 from audio_edge.datasets.pipeline import Split, silence_cuts
 from audio_edge.errors import UserError
 from audio_edge.run import locate
+from audio_edge.stream_batch import StreamBatch
 from audio_edge.streaming_interpreter import StreamingInterpreter
 from audio_edge.summary import model_summary
 
@@ -154,7 +155,7 @@ def compare(
         spread = np.linspace(0, len(delta) - 1, min(LAYER_CLIPS, len(delta))).astype(int)
         result["layers"] = layers.layer_snr(a, b, clips.waveforms[spread])
     stream, clip = (score_a, score_b) if _streams(score_a) else (score_b, score_a)
-    if isinstance(stream, StreamingInterpreter) and not _streams(clip):
+    if isinstance(stream, StreamingInterpreter | StreamBatch) and not _streams(clip):
         heard = {os.fspath(path): _read(path, data_a.sample_rate) for path in recordings}
         heard = heard or {"clips": _joined(clips, data_a.sample_rate)}
         hops = stream_parity.compare(stream, clip, heard)
@@ -206,7 +207,7 @@ def _write(rows: list[dict[str, Any]], out: TextIO) -> None:
 
 
 def _streams(score: Any) -> bool:
-    return isinstance(score, StreamingInterpreter)
+    return isinstance(score, StreamingInterpreter | StreamBatch)
 
 
 def _read(path: str | os.PathLike[str], sample_rate: int) -> np.ndarray:

@@ -83,14 +83,16 @@ class Run:
         earlier = TRAINED[: TRAINED.index(name)]
         return next(stage for stage in reversed(self.stages) if stage in earlier)
 
-    def model(self, kind: str, *, streaming: bool = False) -> Path:
+    def model(self, kind: str, *, streaming: bool = False, streams: int = 1) -> Path:
         """The converted file, for clips or for a stream.
 
         Args:
             kind: "float", "int8", "float16" or "dynamic".
             streaming: For a stream.
+            streams: How many it takes at once.
         """
-        return self.dir / "tflite" / f"model_{kind}{'_streaming' * streaming}.tflite"
+        form = "_streaming" * streaming + (f"_{streams}" if streams > 1 else "")
+        return self.dir / "tflite" / f"model_{kind}{form}.tflite"
 
     @property
     def results(self) -> Path:

@@ -13,6 +13,7 @@ from audio_edge import audio
 from audio_edge.errors import UserError
 from audio_edge.interpreter import Interpreter
 from audio_edge.metrics import wilson_interval
+from audio_edge.stream_batch import StreamBatch
 from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
 UNKNOWN = "unknown"  # the label that every other word counts as
@@ -64,7 +65,7 @@ def accuracies(
         (per model accuracy, n, interval (95 % Wilson) and source, or None for a model that takes
         features or knows none of the labels; the number of recordings that cannot be read).
     """
-    judges: dict[Path, Interpreter | StreamingInterpreter] = {}
+    judges: dict[Path, Interpreter | StreamingInterpreter | StreamBatch] = {}
     for path in models if labelled else ():
         try:
             model = open_model(path, runtime=runtime, num_threads=threads)

@@ -87,6 +87,7 @@ def _pack(card: Card) -> bytes:
     if states:
         packet_s = card.streaming["packet_samples"] / card.sample_rate
         told = f"The next {packet_s:g} s of {told[len(f'{seconds:g} s of ') :]}"
+        told += f" A row for each of {card.streams} streams." if card.streams > 1 else ""
     waveform = _tensor(builder, "packet" if states else "waveform", told, 3, content)
     labels = _file(builder, LABELS_FILE, "The labels, one a line.", _TENSOR_AXIS_LABELS)
     files = _vector(builder, [labels])

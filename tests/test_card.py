@@ -48,6 +48,17 @@ def test_card_says_whether_several_labels_may_be_heard_at_once(tone_model, tone_
     assert split(attach(tone_model, several), source="x")[1] == several
 
 
+def test_card_says_how_many_streams_a_file_takes_where_there_are_several(tone_model, tone_card):
+    told = {"packet_samples": 480, "silence_packets": 3, "states": ["logmel"], "exact": True}
+    one = dataclasses.replace(tone_card, streaming=told)
+    several = dataclasses.replace(tone_card, streaming={**told, "streams": 16})
+    assert (one.streams, several.streams) == (1, 16)
+    assert split(attach(tone_model, several), source="x")[1] == several
+    for wrong in (0, 1, True, 2.0, "16"):
+        with pytest.raises(UserError, match="streaming must tell"):
+            dataclasses.replace(tone_card, streaming={**told, "streams": wrong})
+
+
 def test_read_card_from_a_file(carded_path, tone_card):
     assert read_card(carded_path) == tone_card
 

@@ -220,7 +220,8 @@ def test_stream_goes_on_from_packet_to_packet_as_keras_does(name, kind, runtime,
     chain = made(name)
     stage, _, limits = STREAMS[kind]
     stream = StreamingInterpreter(chain.paths[kind], runtime=runtime)
-    silence = [real(*pair) for pair in zip(stream._before, stream._states, strict=True)]
+    batch = stream._batch
+    silence = [real(*pair) for pair in zip(batch._before, batch._states, strict=True)]
     names = stream.card.streaming["states"]
     states = {name: tf.constant(state) for name, state in zip(names, silence, strict=True)}
     samples = chain.waveforms[0, -PACKETS * stream.packet_samples - QUIET : -QUIET]
@@ -232,9 +233,7 @@ def test_stream_goes_on_from_packet_to_packet_as_keras_does(name, kind, runtime,
         expected.append(probs.numpy()[0])
     np.testing.assert_allclose(stream.push(samples), expected, atol=limits.max_delta)
     moved = []
-    for name, item, before, after in zip(
-        names, stream._after, silence, stream._states, strict=True
-    ):
+    for name, item, before, after in zip(names, batch._after, silence, batch._states, strict=True):
         wanted = states[name].numpy()
         scale, _ = item["quantization"]
         error = np.abs(real(item, after) - wanted)

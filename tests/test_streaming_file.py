@@ -6,11 +6,23 @@ import sys
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
-from audio_edge import Detector, Interpreter, StreamingInterpreter, export, parity, targets
+from audio_edge import (
+    Detector,
+    Interpreter,
+    StreamingInterpreter,
+    export,
+    frontend,
+    parity,
+    targets,
+)
 from audio_edge.card import read_card
+from audio_edge.config import FrontendConfig
 from audio_edge.errors import UserError
 from audio_edge.interpreter import available_runtimes, load
+from audio_edge.lowering import stream_to_flatbuffer
+from audio_edge.streaming import to_streaming
 from audio_edge.streaming_interpreter import open_model
 from tests.streams import LABELS, run, sound
 from tflite import compare as compare_command
@@ -67,7 +79,8 @@ def test_every_hop_is_what_the_file_of_clips_says(kind, runtime, made):
 
 def test_states_of_the_classifier_are_int8_and_go_in_at_the_scale_they_came_out(made):
     stream = StreamingInterpreter(files(made, "int8")[1])
-    pairs = list(zip(stream.card.streaming["states"], stream._before, stream._after, strict=True))
+    batch = stream._batch
+    pairs = list(zip(stream.card.streaming["states"], batch._before, batch._after, strict=True))
     assert len(pairs) >= 4
     for name, before, after in pairs:
         assert before["dtype"] == after["dtype"] == (np.float32 if name == "logmel" else np.int8)
@@ -107,6 +120,18 @@ def test_signature_runner_goes_on_by_names_alone(made):
     np.testing.assert_array_equal(probs[-len(heard) :], heard)
 
 
+def test_state_that_is_the_whole_packet_has_a_tensor_of_its_own():
+    """Frames of 640 samples every 320: the state of the front end is the packet before."""
+    settings = FrontendConfig(hop_length=320, frame_length=640, n_fft=1024, n_mels=16)
+    waveform = keras.Input([3200], name="waveform")
+    features = frontend.build(settings, sample_rate=16000)(waveform)
+    stream = to_streaming(keras.Model(waveform, keras.layers.GlobalMaxPooling2D()(features)))
+    assert stream.shapes["logmel"] == (1, stream.packet_samples)
+    runner = load(stream_to_flatbuffer(stream), RUNTIMES[0], 1)
+    names = {item["name"] for item in runner.get_input_details() + runner.get_output_details()}
+    assert {"packet", "state_logmel", "next_logmel"} <= names
+
+
 def test_pieces_of_any_length_give_the_same_as_the_whole(made, rng):
     stream = StreamingInterpreter(files(made, "int8")[1])
     waveform = sound(4.0)
@@ -125,7 +150,8 @@ def test_stream_forgets_all_but_the_last_seconds(made):
     long.push(waveform)
     kept = long.card.streaming["silence_packets"] * long.packet_samples
     fresh.push(waveform[-kept:])
-    for name, a, b in zip(long.card.streaming["states"], long._states, fresh._states, strict=True):
+    states = long._batch._states, fresh._batch._states
+    for name, a, b in zip(long.card.streaming["states"], *states, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 

@@ -3,7 +3,8 @@
 Without --to, a run becomes model_float.tflite and model_int8.tflite in RUN/tflite; a stage becomes
 what it can become. Every form takes raw PCM as float32 in [-1, 1] and gives probabilities, and
 holds its card. With --streaming a .tflite file takes the next packet and its state instead of a
-whole clip. --c-array writes it as C too; so it does with a finished FILE.tflite.
+whole clip; with --streams 16 too, those of 16 live streams at once. --c-array writes it as C too;
+so it does with a finished FILE.tflite.
 """
 
 from __future__ import annotations
@@ -49,12 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         kinds = [args.to]
     if args.out and len(kinds) > 1:
         raise UserError("--out names one file; say which by --to float or --to int8")
+    if args.streams > 1 and not args.streaming:
+        raise UserError(
+            "--streams is how many a streaming file takes at once; give --streaming too"
+        )
     of_tflite = args.c_array or args.streaming or args.runtime != "any"
     if args.to in ("onnx", "saved_model") and of_tflite:
         raise UserError(
             "--c-array, --streaming and --runtime are of .tflite files; give --to float or int8"
         )
-    usual = {kind: _usual(run, kind, streaming=args.streaming) for kind in kinds}
+    usual = {kind: _usual(run, kind, args) for kind in kinds}
     wanted = [(kind, Path(args.out) if args.out else usual[kind]) for kind in kinds]
     for kind, target in wanted:
         _check_place(kind, target, args)
@@ -98,6 +103,11 @@ def _parser() -> argparse.ArgumentParser:
         "(default DIR/tflite/model_KIND_streaming.tflite)",
     )  # fmt: skip
     made.add_argument(
+        "--streams", type=int, default=1, metavar="N",
+        help="with --streaming: how many live streams the file takes at once "
+        "(DIR/tflite/model_KIND_streaming_N.tflite), for audio_edge.StreamBatch",
+    )  # fmt: skip
+    made.add_argument(
         "--c-array", action="store_true",
         help="also write the .tflite file as C: FILE.h and FILE.c, with labels and constants",
     )  # fmt: skip
@@ -105,10 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
-def _usual(run: Run, kind: str, *, streaming: bool) -> Path:
+def _usual(run: Run, kind: str, args: argparse.Namespace) -> Path:
     if kind in _OTHERS:
         return run.dir / _OTHERS[kind]
-    return run.model(kind, streaming=streaming)
+    return run.model(kind, streaming=args.streaming, streams=args.streams)
 
 
 def _check_place(kind: str, target: Path, args: argparse.Namespace) -> None:
@@ -140,8 +150,9 @@ def _write(run: Run, kind: str, stage: str | None, out: Path, args: argparse.Nam
     from audio_edge.card import read_card
 
     export.convert(
-        run, kind, stage=stage, out=out, dft=args.dft, runtime=args.runtime, stream=args.streaming
-    )
+        run, kind, stage=stage, out=out, dft=args.dft, runtime=args.runtime, stream=args.streaming,
+        streams=args.streams,
+    )  # fmt: skip
     if args.streaming and not read_card(out).streaming["exact"]:
         print(
             f"note: {out} hears what was before a clip, where the clip's model hears its edge; see "

@@ -21,6 +21,7 @@ from audio_edge.detector import Detector
 from audio_edge.errors import UserError
 from audio_edge.interpreter import Interpreter, choose_runtime, loaded
 from audio_edge.measure import Session
+from audio_edge.stream_batch import StreamBatch
 from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
 RATE = 16000  # Hz, of every stream here
@@ -66,6 +67,11 @@ def ours(path: str) -> list[Listener]:
     if model.sample_rate != RATE:
         raise UserError(
             f"{path}: takes {model.sample_rate} Hz, the peers {RATE}; give one that does"
+        )
+    if isinstance(model, StreamBatch):
+        raise UserError(
+            f"{path}: takes {model.streams} streams at once, and the peers one; give a file "
+            "converted without --streams, or see python -m benchmarks.streams"
         )
     name, stage = model.card.name, model.card.stage
     if isinstance(model, StreamingInterpreter):

@@ -26,7 +26,8 @@ def concrete(streaming: Streaming) -> Any:
         )
         return {PROBS: probs, **{f"{NEXT}{name}": value for name, value in after.items()}}
 
-    packet = tf.TensorSpec([1, streaming.packet_samples], tf.float32, name=PACKET)
+    shape = [streaming.streams, streaming.packet_samples]
+    packet = tf.TensorSpec(shape, tf.float32, name=PACKET)
     states = {
         f"{STATE}{name}": tf.TensorSpec(shape, tf.float32, name=f"{STATE}{name}")
         for name, shape in streaming.shapes.items()

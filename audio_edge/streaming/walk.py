@@ -20,6 +20,7 @@ import tf_keras as keras
 from audio_edge.errors import UserError
 from audio_edge.streaming.rules import Flow, Plan, plan, unwrapped
 
+MOST_STREAMS = 1024
 States = dict[str, tf.Tensor]
 
 
@@ -41,7 +42,8 @@ class Streaming:
     Attributes:
         packet_samples: Samples that a step takes: the hop times the strides of the classifier.
         clip_samples: Samples that its answer is about: those of the clip model.
-        shapes: Name of a state, that of its layer -> its shape, batch 1.
+        streams: How many a step takes at once.
+        shapes: Name of a state, that of its layer -> its shape, [streams, ...].
         reach: Samples back from the end of a packet that its answer may depend on.
         exact: Every answer is that of the clip's model; else it hears further back than a clip.
         model: The clip's model, which shares its weights.
@@ -49,6 +51,7 @@ class Streaming:
 
     packet_samples: int
     clip_samples: int
+    streams: int
     shapes: dict[str, tuple[int, ...]]
     reach: int
     exact: bool
@@ -65,11 +68,11 @@ class Streaming:
         """Take the next packet.
 
         Args:
-            packet: float32 [1, packet_samples] in [-1, 1].
+            packet: float32 [streams, packet_samples] in [-1, 1].
             states: Of the step before, or `zeros`.
 
         Returns:
-            probs [1, classes] of the clip that ends with the packet, and the next states.
+            probs [streams, classes] of the clips that end with the packet, and the next states.
         """
         values, after = {self._input: packet}, dict(states)
         for step in self._steps:
@@ -77,7 +80,9 @@ class Streaming:
             if step.name in states:
                 newest, kept = inputs[0], self.shapes[step.name][1]
                 inputs[0] = tf.concat([states[step.name], newest], axis=1)
-                after[step.name] = _last(inputs[0] if newest.shape[1] < kept else newest, kept)
+                # an input that is an output too could bear only one of its two names
+                short = newest.shape[1] < kept or newest is packet
+                after[step.name] = _last(inputs[0] if short else newest, kept)
             elif step.plan.past is not None and step.plan.past < 0:
                 inputs[0] = inputs[0][:, -step.plan.past :]
             if not any(step.plan.sides):
@@ -90,16 +95,19 @@ class Streaming:
         return values[self._output], after
 
 
-def to_streaming(model: keras.Model) -> Streaming:
+def to_streaming(model: keras.Model, *, streams: int = 1) -> Streaming:
     """The model of a stream that a clip's model makes; the weights are shared.
 
     Args:
         model: Front end and classifier, [batch, clip_samples] -> probs [batch, classes], as
             `export.compose` gives it, trained, quantisation-aware or not.
+        streams: How many a step takes at once, in [1, 1024]; they do not hear each other.
 
     Raises:
         UserError: A layer cannot stream; the message names it.
     """
+    if not 1 <= streams <= MOST_STREAMS:
+        raise UserError(f"--streams must be in [1, {MOST_STREAMS}]. Received: {streams}")
     clip_samples = int(model.input_shape[1])
     flows: dict[int, Flow] = {id(model.input): Flow(clip_samples, 1)}
     names: dict[int, int] = {}  # of an inner model's input or output -> the same outside
@@ -129,12 +137,12 @@ def to_streaming(model: keras.Model) -> Streaming:
             past = flow.frames - packet_samples // flow.stride
         reach[step.output] = max(reach[key] for key in step.inputs)
         if past and past > 0:
-            kept[step.name] = (1, past, *flow.shape)
+            kept[step.name] = (streams, past, *flow.shape)
             reach[step.output] += past * (flow.stride or 0)
         if step.plan.carried:
-            kept[_level(step.name)] = (1, *step.plan.carried)
+            kept[_level(step.name)] = (streams, *step.plan.carried)
     return Streaming(
-        packet_samples, clip_samples, kept, reach[result],
+        packet_samples, clip_samples, streams, kept, reach[result],
         all(step.plan.exact for step in steps), model, tuple(steps), id(model.input), result,
     )  # fmt: skip
 
