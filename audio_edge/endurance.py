@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from audio_edge.hits import Hits
 from audio_edge.probe import resident
 
 HIT_S = 3.0
-HITS = 50  # kept in the temporary folder
+HITS_MB = 5.0  # kept in the temporary folder
 
 
 class Simulated:
@@ -70,7 +69,7 @@ def endure(
     marks = itertools.chain([60.0], (3600.0 * hour for hour in itertools.count(1)))
     mark, heard_s = next(marks), 0.0
     with tempfile.TemporaryDirectory() as folder:
-        hits = Hits(folder, {})
+        hits = Hits(folder, {}, max_mb=HITS_MB)
 
         def row() -> dict[str, Any]:
             return {
@@ -91,14 +90,5 @@ def endure(
                 counts["lost"] += 1
             elif isinstance(event, Detection):
                 counts["detections"] += 1
-                hits.save(event, ring.newest(), rate, {}, f"{counts['detections'] % HITS:02d}")
-                _keep_few(folder)
+                hits.save(event, ring.newest(), rate, {}, f"{counts['detections']}")
         yield row()
-
-
-def _keep_few(folder: str) -> None:
-    """Delete all hits once there are many."""
-    found = os.listdir(folder)
-    if len(found) > 2 * HITS:
-        for name in found:
-            os.unlink(os.path.join(folder, name))

@@ -16,7 +16,9 @@ import numpy as np
 from audio_edge import audio, files
 from audio_edge.detector import Detection
 from audio_edge.errors import UserError
+from audio_edge.hit_quota import Quota
 
+MAX_MB = 500.0  # some five thousand hits of 3 s at 16 kHz
 AT_ONCE = 4  # commands that may run beside each other
 CLOSE_S = 1.0
 
@@ -29,23 +31,27 @@ class Hits:
     Args:
         folder: Where they go, made if need be.
         facts: Of the model; they go into every JSON file.
+        max_mb: Millions of bytes that all hits in the folder may take; beyond, the oldest go.
 
     Attributes:
         saved, missed: Counts.
 
     Raises:
-        UserError: The folder cannot be made.
+        UserError: The folder cannot be made or read.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], facts: Mapping[str, Any], *, max_mb: float = MAX_MB
+    ) -> None:
         self.folder, self.facts = os.fspath(folder), dict(facts)
         self.saved = self.missed = 0
         self._works = True
         try:
             os.makedirs(self.folder, exist_ok=True)
+            self._quota = Quota(self.folder, round(1e6 * max_mb))
         except OSError as error:
             raise UserError(
-                f"{folder}: cannot be made ({error.strerror}); choose another place"
+                f"{folder}: cannot be made or read ({error.strerror}); choose another place"
             ) from error
 
     def save(
@@ -62,7 +68,7 @@ class Hits:
             stamp: Date and time, the beginning of the names.
 
         Returns:
-            A sentence, if saving has just begun to fail or to work again.
+            A sentence, if saving has just begun to fail or to work again, or old hits stay.
         """
         stem = self._free(f"{stamp}_{heard.label}")
         sound, facts = f"{stem}.wav", f"{stem}.json"
@@ -84,7 +90,7 @@ class Hits:
             return said
         said = None if self._works else f"{self.folder}: hits are saved again"
         self.saved, self._works = self.saved + 1, True
-        return said
+        return self._quota.add(os.path.basename(stem)) or said
 
     def _free(self, stem: str) -> str:
         """A place without ending that is not taken, whatever the clock says."""

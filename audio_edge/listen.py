@@ -20,7 +20,7 @@ from typing import Any
 from audio_edge import audio, live, measure, meter
 from audio_edge.detector import Detection, Detector
 from audio_edge.errors import UserError, command
-from audio_edge.hits import Command, Hits
+from audio_edge.hits import MAX_MB, Command, Hits
 from audio_edge.interpreter import RUNTIMES
 from audio_edge.microphone import Microphone, input_devices, look_again
 from audio_edge.smoother import is_ignored
@@ -56,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--save-hits", metavar="DIR", help=f"keep the {HIT_S:g} s before each detection there"
     )
     parser.add_argument(
+        "--max-hits-mb", type=float, metavar="N",
+        help="delete the oldest of these hits once all of them take more than N million bytes "
+        f"(default {MAX_MB:g})",
+    )  # fmt: skip
+    parser.add_argument(
         "--unit", action="store_true", help="print a systemd unit that listens so, and stop"
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="stop the microphone after S s")
@@ -83,6 +88,10 @@ def _check(args: argparse.Namespace) -> None:
     for option in ("on-detect", "save-hits", "unit"):
         if getattr(args, option.replace("-", "_")) and args.file is not None:
             raise UserError(f"--{option} is for the microphone; leave FILE out")
+    if args.max_hits_mb is not None and not args.save_hits:
+        raise UserError("--max-hits-mb is of the hits that are saved; give --save-hits DIR too")
+    if args.max_hits_mb is not None and not 1 <= args.max_hits_mb <= 1e6:
+        raise UserError(f"--max-hits-mb must be in [1, 1e6]. Received: {args.max_hits_mb:g}")
     if args.seconds is not None and not 0 < args.seconds < 1e6:
         raise UserError(f"--seconds must be in (0, 1e6). Received: {args.seconds:g}")
     if args.file is not None and args.seconds is not None:
@@ -136,7 +145,8 @@ def _live(detector: Detector, args: argparse.Namespace) -> int:
     width = max(map(len, model.labels))
     ring = live.Ring(round(HIT_S * rate))
     name = model.card.name if model.card else Path(model.path).stem
-    hits = Hits(args.save_hits, {"model": name}) if args.save_hits else None
+    most = MAX_MB if args.max_hits_mb is None else args.max_hits_mb
+    hits = Hits(args.save_hits, {"model": name}, max_mb=most) if args.save_hits else None
     command = None if args.on_detect is None else Command(args.on_detect)
     status = sys.stderr.isatty() and not args.json
     counts: Counter[str] = Counter()
@@ -208,6 +218,7 @@ def _again(args: argparse.Namespace) -> list[str]:
     options = {
         "threshold": args.threshold, "runtime": args.runtime, "device": args.device,
         "on-detect": args.on_detect, "save-hits": folder,
+        "max-hits-mb": args.max_hits_mb,
     }  # fmt: skip
     for name, value in options.items():
         given += [] if value is None else [f"--{name}", str(value)]

@@ -22,7 +22,7 @@ FLOORS = [
     {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT
     {"condition", "interpreter", "joined", "tflite_file", "tflite_metadata"},
-    {"elsewhere", "meter", "microphone", "stream_batch"},
+    {"elsewhere", "hit_quota", "meter", "microphone", "stream_batch"},
     {"streaming_interpreter"},
     {"detector", "summary", "probe", "scoring", "targets"},
     {"op_versions", "c_array", "layers"},
