@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compression", description=__doc__)
     parser.add_argument("config", metavar="CONFIG", help="TOML file, as for training.run")
     parser.add_argument(
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[],

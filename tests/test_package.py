@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
+import pytest
+
 import audio_edge
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [
+    f"{folder}.{path.stem}"
+    for folder in ("audio_edge", "training", "tflite", "benchmarks")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if "\n@command\n" in path.read_text(encoding="utf-8")
+]
 
 
 def test_every_public_name_can_be_had():
@@ -19,3 +32,11 @@ def test_names_come_from_their_modules():
     assert audio_edge.read is read
     assert audio_edge.load_config is load_config
     assert audio_edge.MODELS is MODELS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_begins_with_how_to_start_it(name, capsys):
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module(name).main(["--help"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m {name} ")

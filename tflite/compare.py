@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     check_not_shadowed()
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m tflite.compare", description=__doc__)
     made.add_argument("a", metavar="A", help="the reference")
     made.add_argument("b", metavar="B", nargs="?", help="the other; with --runtimes A again")
     made.add_argument(

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m tflite.convert", description=__doc__)
     made.add_argument(
         "source", metavar="RUN_OR_STAGE", help="a run directory, or DIR/float, DIR/pruned, ..."
     )

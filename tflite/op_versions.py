@@ -21,7 +21,7 @@ from tflite.shadowing import check_not_shadowed
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     check_not_shadowed()
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m tflite.op_versions", description=__doc__)
     made.add_argument("target", nargs="?", choices=list(targets.TARGETS), metavar="TARGET")
     made.add_argument("--write", action="store_true", help="write the answers into the table")
     args = made.parse_args(argv)

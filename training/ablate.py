@@ -25,7 +25,7 @@ from training.session import Session, locked, parser, start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = parser(__doc__)
+    made = parser("training.ablate", __doc__)
     made.add_argument(
         "--only", metavar="NAME,NAME", help='augmentations to switch, and "none" for all off'
     )

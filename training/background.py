@@ -23,7 +23,7 @@ from training.session import bar, start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.background", description=__doc__)
     made.add_argument("model", metavar="MODEL", help="a .tflite file, a run or a stage of it")
     made.add_argument("recordings", metavar="RECORDING", nargs="*", help="without the words")
     made.add_argument("--runtime", help="of a .tflite file")

@@ -25,7 +25,7 @@ from training.session import bar, start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = hearing.parser(__doc__)
+    made = hearing.parser("training.calibrate", __doc__)
     made.add_argument(
         "--max-false-accepts-per-hour", metavar="N", type=float, default=0.5,
         help="of all labels together (default %(default)s)",

@@ -21,7 +21,7 @@ from training.session import start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = hearing.parser(__doc__)
+    made = hearing.parser("training.detect", __doc__)
     made.add_argument("--json", metavar="OUT", help="write the figures and the curve as JSON")
     made.add_argument("--png", metavar="OUT", help="draw the curve (default beside --json)")
     made.add_argument("--force", action="store_true", help="overwrite files")

@@ -22,7 +22,7 @@ from training.session import start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = judging.parser(__doc__)
+    made = judging.parser("training.evaluate", __doc__)
     made.add_argument(
         "--against", metavar="OTHER_MODEL", help="test whether MODEL hears better on the same clips"
     )

@@ -22,7 +22,7 @@ from audio_edge.frontend_settings import FEATURES
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.features", description=__doc__)
     made.add_argument("recording", metavar="RECORDING", help="a file of any format and rate")
     made.add_argument("--config", metavar="CONFIG", help="TOML file; its [frontend] and [data]")
     made.add_argument(

@@ -17,9 +17,9 @@ from audio_edge.truth import read_truth
 from training.session import bar
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """MODEL, RECORDING..., --truth, --collar-s and --runtime."""
-    made = argparse.ArgumentParser(description=description)
+    made = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
     made.add_argument("model", metavar="MODEL", help="a .tflite file, of clips or of a stream")
     made.add_argument("recordings", metavar="RECORDING", nargs="+", type=Path, help="of any length")
     made.add_argument(

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from audio_edge.evaluation import Scorer
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """MODEL, FOLDER, --split, --snr, --runtime and --force."""
-    made = argparse.ArgumentParser(description=description)
+    made = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
     made.add_argument(
         "model", metavar="MODEL", help="a .tflite file, a run directory or a stage of it"
     )

@@ -20,7 +20,7 @@ from training.session import bar, locked, start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.prepare", description=__doc__)
     made.add_argument("source", metavar="SOURCE", type=Path, help="the tree of recordings")
     made.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where to write")
     made.add_argument("--sample-rate", type=int, default=16000, help="Hz (default 16000)")

@@ -15,7 +15,7 @@ from training.session import stage_command
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return stage_command(__doc__, ("qat",), argv)
+    return stage_command("training.quantize", __doc__, ("qat",), argv)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from training.session import start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = judging.parser(__doc__)
+    made = judging.parser("training.report", __doc__)
     made.add_argument("--out", metavar="HTML", required=True, help="the page to write")
     args = made.parse_intermixed_args(argv)
     start_logging()

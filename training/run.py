@@ -25,7 +25,7 @@ from training.session import Session, open_run, parser, report
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = parser(__doc__)
+    made = parser("training.run", __doc__)
     made.add_argument("--runs", type=int, default=200, help="timed runs of the benchmark")
     made.add_argument(
         "--streaming", action="store_true",

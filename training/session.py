@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from audio_edge.learner import Material
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """CONFIG, --set and --force."""
-    made = argparse.ArgumentParser(description=description)
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """CONFIG, --set and --force; `name` is that of the command, such as training.run."""
+    made = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
     made.add_argument(
         "config", metavar="CONFIG", help="TOML file, such as training/configs/demo.toml"
     )
@@ -147,14 +147,14 @@ def report(run: Run, stage: str, made: bool) -> None:
 
 
 def stage_command(
-    description: str | None, stages: Sequence[str], argv: Sequence[str] | None
+    name: str, description: str | None, stages: Sequence[str], argv: Sequence[str] | None
 ) -> int:
     """The whole of a command that makes those of some stages that the config asks for.
 
     Raises:
         UserError: It asks for none of them.
     """
-    args = parser(description).parse_args(argv)
+    args = parser(name, description).parse_args(argv)
     with open_run(args) as session:
         asked = [stage for stage in session.run.stages if stage in stages]
         if not asked:

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.soundscape", description=__doc__)
     made.add_argument("config", metavar="CONFIG", help="TOML file whose [data] names the clips")
     made.add_argument("--out", metavar="FILE", required=True, type=Path, help=".wav or .flac")
     made.add_argument(

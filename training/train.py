@@ -22,7 +22,7 @@ from training.session import Session, open_run, parser, report, start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = parser(__doc__)
+    made = parser("training.train", __doc__)
     made.add_argument(
         "--distribute", choices=("mirrored", "multiworker"),
         help="train on all GPUs of this machine, or on the machines that TF_CONFIG names",

@@ -23,7 +23,7 @@ from training.session import Session, epoch_bar, locked, parser, start_logging
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = parser(__doc__)
+    made = parser("training.tune", __doc__)
     made.add_argument(
         "--space", metavar="FILE", help="TOML file of what varies (default: built in)"
     )
