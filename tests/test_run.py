@@ -113,7 +113,7 @@ def test_what_cannot_stream_is_refused_before_the_training(place, tmp_path, caps
     more = f"--set={setting}", f"--set=run.dir={tmp_path / 'new'}"
     assert run.main(arguments(place, *more)) == 2
     assert said in capsys.readouterr().err
-    assert not (tmp_path / "new" / "float").exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_card_tells_what_the_model_needs(place):

@@ -46,11 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     """Do one run, all stages and all steps."""
-    with open_run(args) as session:
-        if args.streaming:
-            from audio_edge import untrained
+    if args.streaming:  # before a folder is made
+        from audio_edge import untrained
 
-            untrained.require_streams(session.run.config)
+        untrained.require_streams(load_config(args.config, args.set))
+    with open_run(args) as session:
         for stage in session.run.stages:
             report(session.run, stage, session.make(stage))
         return _finish(session, args.runs, streaming=args.streaming)
