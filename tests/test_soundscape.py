@@ -208,6 +208,8 @@ def test_material_is_of_its_split_alone(data):
         (["--out", "a.wav", "--seed", "-1"], "--seed must be"),
         (["--out", "a.wav", "--noise-dbfs", "0,10"], "--noise-dbfs must be"),
         (["--out", "a.wav", "--keywords-per-minute", "-1"], "words a minute must be"),
+        (["--out", "a.wav", "--keywords-per-minute", "0.5"], "gives no word in 0.5 minutes"),
+        (["--out", "a.wav", "--others-per-minute", "0.9"], "gives no word in 0.5 minutes"),
     ],
 )
 def test_bad_options_are_one_sentence(options, said, data, capsys):

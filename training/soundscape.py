@@ -117,6 +117,12 @@ def _check(args: argparse.Namespace, tracks: Sequence[Path]) -> None:
     rates = (args.keywords_per_minute, args.others_per_minute)
     if not (min(rates) >= 0 and 0 < sum(rates) < float("inf")):
         raise UserError(f"words a minute must be >= 0, and some of them > 0. Received: {rates}")
+    for kind, rate in zip(("keywords", "others"), rates, strict=True):
+        if rate and round(rate * args.minutes) < 1:
+            raise UserError(
+                f"--{kind}-per-minute {rate:g} gives no word in {args.minutes:g} minutes; "
+                "give 0, or more"
+            )
     if args.noise_dbfs[1] > 0:
         raise UserError(f"--noise-dbfs must be at most 0. Received: {args.noise_dbfs[1]:g}")
     if args.seed < 0:
