@@ -39,7 +39,7 @@ def det(
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 100)
-    axes.set_xlabel(f"false accepts per hour, of {figures['hours']:.2f} h (at the left end: none)")
+    axes.set_xlabel(f"false accepts per hour, of {figures['hours']:.3g} h (at the left end: none)")
     axes.set_ylabel("words missed in %")
     axes.grid(color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)

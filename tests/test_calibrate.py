@@ -13,6 +13,7 @@ from audio_edge.detector import Detector
 from audio_edge.errors import UserError
 from audio_edge.events import Word
 from tests.conftest import SAMPLE_RATE, tone
+from training import hearing
 from training.calibrate import main as calibrate
 from training.detect import main as detect
 
@@ -203,3 +204,10 @@ def test_card_without_settings_of_labels_is_written_as_before(tone_card):
 def test_picture_of_a_recording_has_a_threshold_only_where_words_share_it(apart):
     assert listen._threshold(Detector(apart)) is None
     assert listen._threshold(Detector(apart, threshold=0.5)) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(24.7, "24.7 seconds"), (600, "10.0 minutes"), (14400, "4.00 hours")]
+)
+def test_length_of_recordings_is_told_in_a_unit_that_shows_it(seconds, told):
+    assert hearing.length(seconds / 3600) == told

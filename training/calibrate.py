@@ -71,7 +71,7 @@ def _print_confidence(found: dict[str, Any]) -> None:
     false, hours = found["total"]["false_accepts"], found["hours"]
     _, high = poisson_interval(false, tail=0.05)
     print(
-        f"{false} false accepts in {hours:.2f} hours: with 95 % confidence at most "
+        f"{false} false accepts in {hearing.length(hours)}: with 95 % confidence at most "
         f"{high / hours:.2f} an hour in recordings like these, less what choosing by them flatters"
     )
 

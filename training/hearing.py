@@ -82,9 +82,16 @@ def print_figures(found: dict[str, Any]) -> None:
     missed = [f"{100 * share:.1f}" for share in total["miss_interval"]]
     hourly = [f"{value:.2f}" for value in total["false_accepts_interval"]]
     print(
-        f"{found['hours']:.2f} hours; 95 % intervals: missed {' to '.join(missed)} %, "
+        f"{length(found['hours'])}; 95 % intervals: missed {' to '.join(missed)} %, "
         f"false accepts per hour {' to '.join(hourly)}"
     )
+
+
+def length(hours: float) -> str:
+    """How long recordings are, in a unit that tells it."""
+    if hours >= 1:
+        return f"{hours:.2f} hours"
+    return f"{60 * hours:.1f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.1f} seconds"
 
 
 def beside(recording: Path) -> Path:
