@@ -24,6 +24,7 @@ RUNTIMES = {
     "tflite_runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow.lite.python.interpreter",
 }  # the preferred one first; each with the module of its class Interpreter
+_LOUD = 0.1  # what any input for audio in [-1, 1] can hold, on both sides of 0
 DEFAULT_SAMPLE_RATE = 16000  # Hz, of a model that does not say
 
 
@@ -212,6 +213,12 @@ class Interpreter:
             if item["dtype"] not in (np.float32, np.int8, np.uint8, np.int16):
                 kind = item["dtype"].__name__
                 raise UserError(f"{self.path}: {kind} tensors are not supported; use float32")
+        low, high = _range(inputs[0])
+        if not low <= -_LOUD < _LOUD <= high:
+            raise UserError(
+                f"{self.path}: takes values from {low:g} to {high:g}, so features and not audio in "
+                "[-1, 1]; give a file that takes raw audio"
+            )
         return inputs[0], outputs[0]
 
 
@@ -224,6 +231,15 @@ def _quantize(samples: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     limits = np.iinfo(dtype)
     steps = np.rint(samples / (scale or 1.0) + zero_point)
     return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def _range(details: dict[str, Any]) -> tuple[float, float]:
+    """The least and the greatest real value that a tensor can hold."""
+    if details["dtype"] == np.float32:
+        return -np.inf, np.inf
+    limits = np.iinfo(details["dtype"])
+    low, high = _dequantize(np.array([limits.min, limits.max]), details).tolist()
+    return low, high
 
 
 def _dequantize(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:

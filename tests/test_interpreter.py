@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from audio_edge import interpreter
 from audio_edge.card import attach
 from audio_edge.errors import UserError
 from audio_edge.interpreter import Interpreter, as_float, available_runtimes
+from audio_edge.tflite_metadata import repacked
 from tests.conftest import CLIP, LABELS, tone, tone_probs
 
 
@@ -105,6 +107,17 @@ def test_int8_model_is_rounded_in_and_scaled_out(write, int8_model):
 def _range(model: Interpreter) -> tuple[float, float]:
     scale, zero_point = model._output["quantization"]
     return (-128 - zero_point) * scale, (127 - zero_point) * scale
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(0.1, -128), (0.58, 127), (1e-4, 0)])
+def test_int8_input_that_cannot_hold_audio_is_refused(scale, zero_point, write, int8_model):
+    """Features are quantised to their own range: a log-mel is never below its floor."""
+    tree = schema.ModelT.InitFromPackedBuf(bytearray(int8_model), 0)
+    [graph] = tree.subgraphs
+    given = graph.tensors[graph.inputs[0]].quantization
+    given.scale, given.zeroPoint = [scale], [zero_point]
+    with pytest.raises(UserError, match="so features and not audio"):
+        Interpreter(write(repacked(tree, len(int8_model))))
 
 
 def test_quantize_rounds_then_clips():
