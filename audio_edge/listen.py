@@ -25,7 +25,7 @@ from audio_edge.interpreter import RUNTIMES
 from audio_edge.microphone import Microphone, input_devices, look_again
 from audio_edge.smoother import is_ignored
 from audio_edge.streaming_interpreter import open_model
-from audio_edge.truth import Verdict, Word, match, read_labels
+from audio_edge.truth import Verdict, Word, match, read_truth
 
 HIT_S = 3.0  # of sound, kept of each detection
 
@@ -42,7 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threshold", type=float, help="score in (0, 1); default: the model card's"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--truth", metavar="LABELS.txt", help="Audacity label track of FILE")
+    parser.add_argument(
+        "--truth", metavar="LABELS",
+        help="what is said in FILE: an Audacity label track (.txt), or a table (.csv) as "
+        "training.soundscape writes it",
+    )  # fmt: skip
+
     parser.add_argument("--plot", metavar="OUT.png", help="draw FILE and what was heard")
     parser.add_argument("--force", action="store_true", help="overwrite OUT.png")
     parser.add_argument("--runtime", choices=RUNTIMES, help="default: the first installed")
@@ -103,7 +108,7 @@ def _check(args: argparse.Namespace) -> None:
 def _recording(detector: Detector, args: argparse.Namespace) -> int:
     rate = detector.model.sample_rate
     waveform, _ = audio.read(args.file, sample_rate=rate)
-    words = read_labels(args.truth) if args.truth else None
+    words = read_truth(args.truth) if args.truth else None
     if words and words[-1].start_s >= len(waveform) / rate:
         raise UserError(
             f"{args.truth}: '{words[-1].label}' at {words[-1].start_s:g} s lies beyond the "

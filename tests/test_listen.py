@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from audio_edge import audio
+from audio_edge.events import Word
 from audio_edge.listen import main
+from audio_edge.truth import read_labels, write_table
 from tests.conftest import SAMPLE_RATE, tone
 from tests.fake_sounddevice import FakeSoundDevice
 
@@ -66,6 +68,13 @@ def test_truth_that_is_met_exits_0(carded_path, wav, labels, capsys):
     last = out.splitlines()[-1]
     assert last.startswith("2 of 2 words right, largest time error 0.0")
     assert last.endswith("s, 0 false")
+
+
+def test_truth_may_be_the_table_that_a_soundscape_has(carded_path, wav, labels, tmp_path, capsys):
+    table = tmp_path / "truth.csv"
+    write_table(table, [*read_labels(labels), Word("house", 1.3, 1.4, 12.5)])
+    assert main([str(carded_path), str(wav), "--truth", str(table)]) == 0
+    assert "2 of 2 words right" in capsys.readouterr().out
 
 
 def test_truth_that_is_missed_exits_1(carded_path, wav, labels, capsys):
