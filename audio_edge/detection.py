@@ -52,7 +52,7 @@ class Outcome:
     false: tuple[tuple[int, int], ...]
 
     def delay_s(self, place: int) -> float:
-        """Seconds from the end of a word that was found until its detection is reported."""
+        """Seconds from the end of a word that was found until its detection; < 0 if before."""
         hop = self.hops[place]
         if hop is None:
             raise ValueError(f"the word was not found. Received: place={place}")

@@ -22,13 +22,19 @@ GROWTH_MIB = 1.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Whether listening for days takes more and more memory."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.endurance", description=main.__doc__
+        prog="python -m benchmarks.endurance",
+        description="Hear hours of sound as fast as they can be heard, through a simulated "
+        "microphone that is lost every half hour, saving hits. Prints a row after the first minute "
+        "and after every hour. Exits 1 if memory has grown by more than a MiB since the first row.",
     )
-    parser.add_argument("model", metavar="MODEL", help=".tflite file")
+    parser.add_argument("model", metavar="MODEL", help=".tflite file, of clips or of a stream")
     parser.add_argument(
-        "recording", nargs="?", help="played over and over; default: made-up speech"
+        "recording", metavar="RECORDING", nargs="?",
+        help="played over and over, of a second at least (default: a minute of made-up speech)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hours", type=float, default=24.0, help="of sound, 0.05 to 10000 (default %(default)g)"
     )
-    parser.add_argument("--hours", type=float, default=24.0, help="of sound (24)")
     args = parser.parse_args(argv)
     if not 0.05 <= args.hours <= 10000:
         raise UserError(f"--hours must be in [0.05, 10000]. Received: {args.hours:g}")
