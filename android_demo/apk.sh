@@ -20,9 +20,19 @@ jdk=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/ *java.home = //p
 (cd "$work/jdk" && for module in *; do (cd "$module" && zip -q -0 -r ../../java.jar java); done)
 cp "$target/android.jar" "$work/android.jar"
 zip -q -d "$work/android.jar" 'libcore/internal/Java17LanguageFeatures*'
-java -cp "$r8" com.android.tools.r8.R8 --release --min-api 26 --lib "$work/android.jar" --lib "$work/java.jar" \
-  --pg-conf "$app/rules.pro" --pg-conf "$target/resources.pro" --output "$work/dex" \
-  "$target"/app-*.jar "$target"/libraries/*.jar
+shrink() {
+  java -cp "$r8" com.android.tools.r8.R8 --release --lib "$work/android.jar" --lib "$work/java.jar" \
+    --pg-conf "$app/rules.pro" --pg-conf "$target/resources.pro" "$@" "$target"/app-*.jar "$target"/libraries/*.jar \
+    2>&1 | grep -v -e 'already exists' -e kotlinx-serialization-common.pro -e 'used in a field rule' || true
+}
+shrink --min-api 26 --output "$work/dex"
+[ -f "$work/dex/classes.dex" ]
+
+# the same shrinking to class files, to hear whether what is left still works
+cp "$target"/tests/core-*.jar "$work/tests.jar"
+zip -q -d "$work/tests.jar" '*Test*' # whose names have spaces
+shrink --classfile --pg-conf "$here/shrunk.pro" --output "$work/shrunk.jar" "$work/tests.jar"
+(cd "$here" && java -cp "$work/shrunk.jar:$target/host/*" audioedge.core.ShrunkKt)
 
 # native libraries
 for abi in arm64-v8a armeabi-v7a x86_64; do
