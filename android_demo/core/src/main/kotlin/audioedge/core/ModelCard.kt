@@ -75,8 +75,10 @@ private fun JsonObject.detector(others: DetectorConfig) = DetectorConfig(
     refractoryS = number("refractory_s", others.refractoryS),
 )
 
-private fun JsonObject.streaming() =
-    Streaming(count("packet_samples", 1), texts("states"), count("silence_packets", 1))
+private fun JsonObject.streaming(): Streaming {
+    require("streams" !in this || count("streams", 1) == 1) { "streaming.streams must be 1 on a phone" }
+    return Streaming(count("packet_samples", 1), texts("states"), count("silence_packets", 1))
+}
 
 private fun JsonObject.count(key: String, least: Int): Int {
     val value = (this[key] as? JsonPrimitive)?.takeUnless { it.isString }?.content?.toIntOrNull()

@@ -112,6 +112,7 @@ class CardReaderTest {
             cardText("detector" to """{"refractory_s": -1}""") to "refractory_s must be >= 0",
             cardText("detector" to """{"labels": {"low": {}}}""") to "detector.labels must be labels",
             cardText("streaming" to """{"packet_samples": 0}""") to "packet_samples must be a count >= 1",
+            cardText("streaming" to """{"packet_samples": 10, "streams": 16}""") to "streaming.streams must be 1",
         )
         for ((text, rule) in bad) {
             val sentence = refused(carded(text))
