@@ -19,6 +19,7 @@ ASSETS := android_demo/app/src/main/assets
 MODELS = $(if $(wildcard $(ASSETS)/*.tflite),$(ASSETS),tests/android)
 CONFIG := training/configs/kws7_stream.toml
 RUN := runs/kws7_stream
+STREAMING := --streaming
 
 .PHONY: setup android-runtime android android-models demo test check pi clean
 
@@ -52,6 +53,7 @@ test: setup
 
 # Build and test the app, and make the signed APK; needs a JDK 17, Maven, and aapt, apksigner, dexdump, zip, zipalign.
 android: setup $(R8)
+	@$(BIN)/python -m tests.apk $(MODELS)
 	mvn --batch-mode --no-transfer-progress --file android_demo/pom.xml verify
 	android_demo/apk.sh $(R8) $(MODELS) $(APK)
 	$(BIN)/python -m tests.apk $(APK)
@@ -65,10 +67,10 @@ $(R8): | $(VENV)/.ready
 	rm -r $(VENV)/download
 
 # Train what CONFIG says in the folder RUN, or go on where it stands, and put its float and int8 files into the app.
+# STREAMING= leaves out the files of streams, of a network that cannot.
 android-models: setup
-	$(BIN)/python -m training.run $(CONFIG) --streaming --set run.dir=$(RUN)
-	mkdir -p $(ASSETS)
-	for kind in float int8 float_streaming int8_streaming; do \
+	$(BIN)/python -m training.run $(CONFIG) $(STREAMING) --set run.dir=$(RUN)
+	for kind in float int8 $(if $(STREAMING),float_streaming int8_streaming); do \
 		cp $(RUN)/tflite/model_$$kind.tflite $(ASSETS)/$(notdir $(RUN))_$$kind.tflite || exit; done
 
 # The plain install on emulated Raspberry Pis, 64 and 32 bits; as root, with mmdebstrap and qemu-user-static.

@@ -9,6 +9,7 @@ case $(java -version 2>&1 | head -n 1) in
 esac
 here=$(cd "$(dirname "$0")" && pwd)
 app=$here/app target=$here/app/target
+version=$(sed -n 's/.*<version>\(.*\)<.*/\1/p' "$here/pom.xml" | head -n 1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -22,11 +23,10 @@ cp "$target/android.jar" "$work/android.jar"
 zip -q -d "$work/android.jar" 'libcore/internal/Java17LanguageFeatures*'
 shrink() {
   java -cp "$r8" com.android.tools.r8.R8 --release --lib "$work/android.jar" --lib "$work/java.jar" \
-    --pg-conf "$app/rules.pro" --pg-conf "$target/resources.pro" "$@" "$target"/app-*.jar "$target"/libraries/*.jar \
-    2>&1 | grep -v -e 'already exists' -e kotlinx-serialization-common.pro -e 'used in a field rule' || true
+    --pg-conf "$app/rules.pro" --pg-conf "$target/resources.pro" "$@" "$target"/app-"$version".jar "$target"/libraries/*.jar \
+    > "$work/r8.log" 2>&1 || { cat "$work/r8.log" >&2; return 1; }
 }
 shrink --min-api 26 --output "$work/dex"
-[ -f "$work/dex/classes.dex" ]
 
 # the same shrinking to class files, to hear whether what is left still works
 cp "$target"/tests/core-*.jar "$work/tests.jar"
@@ -49,9 +49,11 @@ cp "$models"/*.tflite "$work/assets"
 (cd "$work" && zip -q -X -0 apk.zip assets/*.tflite)
 
 zipalign -f -p 4 "$work/apk.zip" "$work/aligned.apk"
-key=$target/debug.keystore
-[ -f "$key" ] || keytool -genkeypair -keystore "$key" -storepass android -keypass android -alias debug \
-  -keyalg RSA -keysize 2048 -validity 10000 -dname CN=debug
-apksigner sign --ks "$key" --ks-pass pass:android --min-sdk-version 26 \
+# the key that Android Studio signs with, so that either build can be installed over the other
+key=$HOME/.android/debug.keystore
+mkdir -p "$HOME/.android"
+[ -f "$key" ] || keytool -genkeypair -keystore "$key" -storepass android -keypass android -alias androiddebugkey \
+  -keyalg RSA -keysize 2048 -validity 10950 -dname "CN=Android Debug,O=Android,C=US" 2> /dev/null
+apksigner sign --ks "$key" --ks-pass pass:android --ks-key-alias androiddebugkey --min-sdk-version 26 \
   --v1-signing-enabled false --v2-signing-enabled true --v3-signing-enabled true --out "$work/signed.apk" "$work/aligned.apk"
 mv "$work/signed.apk" "$out"

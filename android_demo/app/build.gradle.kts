@@ -41,6 +41,11 @@ android {
     }
 }
 
+// without models of its own the app has those of the tests
+if (fileTree("src/main/assets") { include("*.tflite") }.isEmpty) {
+    android.sourceSets["main"].assets.srcDir("../../tests/android")
+}
+
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_11

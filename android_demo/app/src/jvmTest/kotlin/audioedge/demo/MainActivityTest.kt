@@ -139,6 +139,44 @@ class MainActivityTest {
     }
 
     @Test
+    fun `where the sound is not to be had the screen says so`() {
+        shadowOf(manager()).setNextFocusRequestResponse(AudioManager.AUDIOFOCUS_REQUEST_FAILED)
+        allow()
+        activity.press(R.id.listen)
+        until("the message") { activity.text(R.id.message) == activity.getString(R.string.no_focus) }
+        assertEquals(Mode.IDLE, mode)
+    }
+
+    @Test
+    fun `a call that rings holds listening back until it has ended`() {
+        shadowOf(manager()).setNextFocusRequestResponse(AudioManager.AUDIOFOCUS_REQUEST_DELAYED)
+        allow()
+        activity.press(R.id.listen)
+        until("paused") { mode == Mode.PAUSED }
+        val changed = shadowOf(manager()).lastAudioFocusRequest.audioFocusRequest.onAudioFocusChangeListener!!
+        changed.onAudioFocusChange(AudioManager.AUDIOFOCUS_GAIN)
+        until("listening") { mode == Mode.LISTENING }
+        activity.press(R.id.listen)
+        until("the sound is given back") { shadowOf(manager()).lastAbandonedAudioFocusRequest != null }
+        changed.onAudioFocusChange(AudioManager.AUDIOFOCUS_LOSS_TRANSIENT) // it was on its way
+        shadowOf(manager()).setNextFocusRequestResponse(AudioManager.AUDIOFOCUS_REQUEST_GRANTED)
+        listen()
+    }
+
+    @Test
+    fun `a microphone that is lost is one sentence`() {
+        ShadowAudioRecord.setSourceProvider {
+            object : ShadowAudioRecord.AudioRecordSource {
+                override fun readInShortArray(audio: ShortArray, offset: Int, size: Int, isBlocking: Boolean) = -6
+            }
+        }
+        allow()
+        activity.press(R.id.listen)
+        until("the message") { activity.text(R.id.message).startsWith("the microphone was lost (code -6)") }
+        assertEquals(Mode.IDLE, mode)
+    }
+
+    @Test
     fun `a screen that is left is not listened to and one that turns is`() {
         listen()
         until("the screen stays on") { activity.window.attributes.flags and FLAG_KEEP_SCREEN_ON != 0 }

@@ -23,14 +23,18 @@ class StagedDemo : Demo() {
     override fun openRunner(model: ByteBuffer): ModelRunner = TfLite(model)
 }
 
-/** A microphone that gives a recording at twice its speed, and silence for ever behind it. */
+/** A microphone that gives a recording as fast as the app hears it, and silence for ever behind it. */
 class StagedMicrophone(name: String) : ShadowAudioRecord.AudioRecordSource {
     private val sound = recording(name).samples()
+    private val heardS get() = (RuntimeEnvironment.getApplication() as Demo).presenter.state.value.heardS
+    private val before = heardS
     private var place = 0
 
     override fun readInShortArray(audio: ShortArray, offset: Int, size: Int, isBlocking: Boolean): Int {
         val count = minOf(size, sound.size - place)
-        Thread.sleep(1000L * size / 16000 / 2)
+        val ahead = place - (heardS - before) * 16000
+        Thread.sleep(if (count == 0 || ahead > 8000) 10 else 1) // far behind, sound would be dropped
+        if (ahead > 8000) return readInShortArray(audio, offset, size, isBlocking)
         sound.copyInto(audio, offset, place, place + count)
         place += count
         return size

@@ -8,7 +8,7 @@ import audioedge.core.Hold
 import audioedge.core.ListenPresenter
 
 /** Asks the other apps for silence while this one hears, and holds listening back while one of them has the sound. */
-class Focus(context: Context, private val presenter: ListenPresenter) {
+class Focus(private val context: Context, private val presenter: ListenPresenter) {
     private val manager = context.getSystemService(AudioManager::class.java)
     private val speech = AudioAttributes.Builder().setContentType(AudioAttributes.CONTENT_TYPE_SPEECH).build()
     private val request = AudioFocusRequest.Builder(AudioManager.AUDIOFOCUS_GAIN_TRANSIENT_EXCLUSIVE)
@@ -26,12 +26,17 @@ class Focus(context: Context, private val presenter: ListenPresenter) {
         if (!wanted) {
             manager.abandonAudioFocusRequest(request)
             hold(false)
-        } else if (manager.requestAudioFocus(request) == AudioManager.AUDIOFOCUS_REQUEST_DELAYED) {
-            hold(true)
+            return
+        }
+        when (manager.requestAudioFocus(request)) {
+            AudioManager.AUDIOFOCUS_REQUEST_GRANTED -> hold(false)
+            AudioManager.AUDIOFOCUS_REQUEST_DELAYED -> hold(true)
+            else -> presenter.stop(context.getString(R.string.no_focus))
         }
     }
 
     private fun changed(change: Int) {
+        if (!asked) return // it was on its way when the sound was given back
         when (change) {
             AudioManager.AUDIOFOCUS_GAIN -> hold(false)
             AudioManager.AUDIOFOCUS_LOSS -> presenter.stop() // for good

@@ -12,14 +12,23 @@ import org.tensorflow.lite.Tensor as LiteTensor
 class LiteRunner(model: ByteBuffer) : ModelRunner {
     private val interpreter = Interpreter(model, Interpreter.Options().setNumThreads(1).setUseXNNPACK(true))
 
-    override val inputs = List(interpreter.inputTensorCount) { describe(interpreter.getInputTensor(it)) }
-    override val outputs = List(interpreter.outputTensorCount) { describe(interpreter.getOutputTensor(it)) }
+    override val inputs: List<Described>
+    override val outputs: List<Described>
+
+    init {
+        try {
+            inputs = List(interpreter.inputTensorCount) { describe(interpreter.getInputTensor(it)) }
+            outputs = List(interpreter.outputTensorCount) { describe(interpreter.getOutputTensor(it)) }
+        } catch (error: Throwable) {
+            interpreter.close()
+            throw error
+        }
+    }
 
     override fun run(inputs: List<ByteBuffer>): List<ByteBuffer> {
         val results = outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
         val places: Map<Int, Any> = results.withIndex().associate { (index, buffer) -> index to buffer }
         interpreter.runForMultipleInputsOutputs(inputs.toTypedArray(), places)
-        results.forEach { it.rewind() }
         return results
     }
 

@@ -23,8 +23,6 @@ class Log(private val activity: Activity) : BaseAdapter() {
 
     override fun getItemId(position: Int) = position.toLong()
 
-    override fun isEnabled(position: Int) = false // there is nothing to press
-
     override fun getView(position: Int, old: View?, parent: ViewGroup): View {
         val view = old ?: activity.layoutInflater.inflate(R.layout.line, parent, false)
         val heard = lines[position]

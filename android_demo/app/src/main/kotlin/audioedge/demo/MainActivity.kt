@@ -63,7 +63,7 @@ class MainActivity : Activity() {
     private fun show(state: UiState) {
         val hears = state.mode == Mode.LISTENING
         demo.focus.follow(hears || state.mode == Mode.PAUSED)
-        if (hears) window.addFlags(FLAG_KEEP_SCREEN_ON) else window.clearFlags(FLAG_KEEP_SCREEN_ON)
+        if (hears || state.mode == Mode.BENCHMARK) window.addFlags(FLAG_KEEP_SCREEN_ON) else window.clearFlags(FLAG_KEEP_SCREEN_ON)
         screen.show(state)
     }
 

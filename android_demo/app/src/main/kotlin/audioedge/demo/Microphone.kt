@@ -33,8 +33,13 @@ private fun open(sampleRate: Int): AudioRecord {
         AudioFormat.ENCODING_PCM_16BIT,
         maxOf(least, Short.SIZE_BYTES * sampleRate),
     )
-    if (record.state == AudioRecord.STATE_INITIALIZED) record.startRecording()
-    if (record.recordingState == AudioRecord.RECORDSTATE_RECORDING) return record
+    try {
+        if (record.state == AudioRecord.STATE_INITIALIZED) record.startRecording()
+        if (record.recordingState == AudioRecord.RECORDSTATE_RECORDING) return record
+    } catch (error: Throwable) {
+        record.release()
+        throw error
+    }
     record.release()
     throw AudioProblem("the microphone cannot be opened; close other apps that use it, then listen again")
 }

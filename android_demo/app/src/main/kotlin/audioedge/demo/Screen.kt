@@ -43,6 +43,7 @@ class Screen(private val activity: Activity, private val actions: Actions) {
         val list = activity.findViewById<ListView>(R.id.log)
         list.addHeaderView(activity.layoutInflater.inflate(R.layout.head, list, false), null, false)
         list.adapter = log
+        list.itemsCanFocus = true // the buttons of its head, for a keyboard
         level = find(R.id.level)
         latest = find(R.id.latest)
         models = find(R.id.models)
@@ -61,6 +62,10 @@ class Screen(private val activity: Activity, private val actions: Actions) {
         val busy = state.mode != Mode.IDLE
         level.progress = if (state.mode == Mode.LISTENING) (state.levelDb - QUIETEST_DB).toInt().coerceIn(0, -QUIETEST_DB) else 0
         latest.show(heading(state))
+        // with its time, so that a screen reader says a word that comes twice again
+        latest.contentDescription = state.log.firstOrNull()?.takeIf { state.mode == Mode.LISTENING }?.let {
+            text(R.string.heard, it.label, it.timeS)
+        }
         listen.show(text(if (busy) R.string.stop else R.string.listen))
         listen.setOnClickListener { if (busy) actions.stop() else actions.listen() }
         benchmark.isEnabled = state.models.isNotEmpty() && state.mode != Mode.BENCHMARK
@@ -84,11 +89,11 @@ class Screen(private val activity: Activity, private val actions: Actions) {
         return text(R.string.figures, p50, state.p90Ms ?: p50, state.heardS, state.droppedMs)
     }
 
-    private fun message(state: UiState) = when {
-        state.permission == Permission.REFUSED -> text(R.string.refused)
-        state.models.isEmpty() -> text(R.string.no_models)
-        else -> state.message.orEmpty()
-    }
+    private fun message(state: UiState) = listOfNotNull(
+        text(R.string.refused).takeIf { state.permission == Permission.REFUSED },
+        text(R.string.no_models).takeIf { state.models.isEmpty() },
+        state.message,
+    ).joinToString("\n")
 
     private fun showModels(state: UiState) {
         if (models.childCount != state.models.size) {

@@ -6,7 +6,7 @@ internal class ClipModel(
     override val card: ModelCard,
     private val runner: ModelRunner,
 ) : Model {
-    private val newest = RingBuffer(card.clipSamples)
+    private val newest: RingBuffer
     override val packetSamples = 1
 
     init {
@@ -20,6 +20,7 @@ internal class ClipModel(
                     "export it again",
             )
         }
+        newest = RingBuffer(card.clipSamples) // of a size that the model has too
     }
 
     override fun reset() = newest.clear()

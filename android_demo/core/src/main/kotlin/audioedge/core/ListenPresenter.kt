@@ -43,7 +43,7 @@ class ListenPresenter(
     /** The system's answer, now and whenever it may have changed; a refusal ends listening. */
     fun permission(granted: Boolean) {
         val permission = if (granted) Permission.GRANTED else Permission.REFUSED
-        act({ shown.value.permission != permission }) {
+        act({ shown.value.permission != permission || (wanted && !granted) }) {
             wanted = wanted && granted
             it.copy(permission = permission)
         }
@@ -55,10 +55,10 @@ class ListenPresenter(
         it.copy(message = null)
     }
 
-    /** Ends listening, and a benchmark. */
-    fun stop() = act {
+    /** Ends listening, and a benchmark; shows [why] where it was not the user. */
+    fun stop(why: String? = null) = act {
         wanted = false
-        it.copy(message = null)
+        it.copy(message = why)
     }
 
     /** Takes another model, while listening too. */
@@ -75,10 +75,14 @@ class ListenPresenter(
         it
     }
 
-    /** Takes a [pause] back. */
-    fun resume(by: Hold) = act({ by in holds }) {
-        holds -= by
-        it
+    /** Takes a [pause] back; a benchmark goes on, and what follows it is as it would be without. */
+    @Synchronized
+    fun resume(by: Hold) {
+        if (shown.value.mode == Mode.BENCHMARK) holds -= by
+        act({ by in holds }) {
+            holds -= by
+            it
+        }
     }
 
     /** Measures every file, then listens again if it did. */

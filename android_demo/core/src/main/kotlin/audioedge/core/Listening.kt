@@ -28,7 +28,7 @@ suspend fun listen(
     audio: CoroutineDispatcher,
     hear: (Hop) -> Unit,
 ) = coroutineScope {
-    val queue = PacketQueue(QUEUE_CLIPS * card.clipSamples)
+    val queue = PacketQueue(QUEUE_CLIPS * card.clipSamples.toLong())
     val rate = card.sampleRate.toDouble()
     launch(audio) {
         open(openSource, card.sampleRate).use { source ->

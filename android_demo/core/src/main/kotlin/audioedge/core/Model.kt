@@ -56,5 +56,5 @@ private fun <T> attempt(file: ModelFile, rule: String, action: () -> T): T =
     } catch (error: Exception) {
         throw ModelProblem("${file.name}: $rule (${firstLine(error)}); copy or export it again", error)
     } catch (error: LinkageError) { // the native library is missing
-        throw ModelProblem("${file.name}: $rule (${firstLine(error)}); install the app again", error)
+        throw ModelProblem("${file.name}: $rule (${firstLine(error)}); this phone may want a newer TensorFlow Lite", error)
     }

@@ -13,7 +13,7 @@ class Packet(val start: Long, val samples: ShortArray)
  *
  * @param capacity Samples that may wait; the newest packet waits whatever its length.
  */
-class PacketQueue(private val capacity: Int) {
+class PacketQueue(private val capacity: Long) {
     private val waiting = ArrayDeque<Packet>()
     private val changed = Channel<Unit>(Channel.CONFLATED)
     private var offered = 0L

@@ -71,6 +71,26 @@ class ListenPresenterTest {
     }
 
     @Test
+    fun `a refusal ends the wish to listen, the second one too`() {
+        repeat(2) {
+            presenter.start()
+            presenter.permission(false)
+        }
+        presenter.permission(true)
+        assertEquals(Mode.IDLE, presenter.state.value.mode)
+    }
+
+    @Test
+    fun `what ends listening from outside is told until it begins again`() {
+        listening(fake())
+        shows { it.mode == Mode.LISTENING }
+        presenter.stop("the sound is another's; wait")
+        assertEquals("the sound is another's; wait", shows { it.mode == Mode.IDLE }.message)
+        presenter.start()
+        assertNull(shows { it.mode == Mode.LISTENING }.message)
+    }
+
+    @Test
     fun `shows what it hears`() {
         listening(fake())
         microphone.hears(word)
@@ -230,6 +250,17 @@ class ListenPresenterTest {
         assertEquals("empty: the file is empty; copy or export it again", state.message)
         microphone.hears(word)
         assertEquals(state.benchmark, shows { it.log.isNotEmpty() }.benchmark)
+    }
+
+    @Test
+    fun `a benchmark goes on when a hold is taken back`() {
+        listening(fake())
+        presenter.pause(Hold.FOCUS)
+        shows { it.mode == Mode.PAUSED }
+        presenter.benchmark()
+        presenter.resume(Hold.FOCUS)
+        assertEquals(1, shows { it.benchmark?.json != null }.benchmark!!.rows.size)
+        shows { it.mode == Mode.LISTENING }
     }
 
     @Test

@@ -120,7 +120,7 @@ class ModelTest {
             refused(fake()) { throw IllegalArgumentException("\nbad op\nand more") },
         )
         assertEquals(
-            "fake.tflite: the runtime cannot load it (UnsatisfiedLinkError); install the app again",
+            "fake.tflite: the runtime cannot load it (UnsatisfiedLinkError); this phone may want a newer TensorFlow Lite",
             refused(fake()) { throw UnsatisfiedLinkError() },
         )
     }

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test
 class PacketQueueTest {
     @Test
     fun `packets come in order, each with its place in the stream`() = runTest {
-        val queue = PacketQueue(100)
+        val queue = PacketQueue(100L)
         queue.offer(shortArrayOf(1, 2, 3))
         queue.offer(shortArrayOf(4))
         queue.end()
@@ -26,7 +26,7 @@ class PacketQueueTest {
 
     @Test
     fun `slower than audio, the oldest are dropped and counted`() = runTest {
-        val queue = PacketQueue(100)
+        val queue = PacketQueue(100L)
         repeat(25) { queue.offer(constant(it, 10)) }
         assertEquals(150L, queue.dropped)
         queue.end()
@@ -37,7 +37,7 @@ class PacketQueueTest {
 
     @Test
     fun `room that was taken is there again`() = runTest {
-        val queue = PacketQueue(20)
+        val queue = PacketQueue(20L)
         repeat(50) {
             queue.offer(constant(it, 20))
             assertEquals(20L * it, queue.take()!!.start)
@@ -47,7 +47,7 @@ class PacketQueueTest {
 
     @Test
     fun `a packet longer than the queue is kept until the next one comes`() = runTest {
-        val queue = PacketQueue(5)
+        val queue = PacketQueue(5L)
         queue.offer(constant(1, 8))
         assertEquals(0L, queue.dropped)
         queue.offer(constant(2, 1))
@@ -57,7 +57,7 @@ class PacketQueueTest {
 
     @Test
     fun `who takes waits for a packet or for the end`() = runTest {
-        val queue = PacketQueue(5)
+        val queue = PacketQueue(5L)
         val first = async { queue.take() }
         runCurrent()
         assertFalse(first.isCompleted)

@@ -17,8 +17,9 @@ fun main() {
     val case = golden("listening.json").jsonObject["cases"]!!.jsonArray.first().jsonObject
     val words = case["heard"]!!.jsonArray.map { it.jsonObject["label"]!!.jsonPrimitive.content }
     val models = listOf("model_float.tflite", "model_int8.tflite", "model_int8_streaming.tflite").map(::model)
-    val presenter = ListenPresenter(
-        models, { Paced(recording(case["recording"]!!.jsonPrimitive.content)) }, ::TfLite,
+    lateinit var presenter: ListenPresenter
+    presenter = ListenPresenter(
+        models, { Paced(recording(case["recording"]!!.jsonPrimitive.content)) { presenter.state.value.heardS } }, ::TfLite,
         Device("cpu", "machine", 1, "os", "kernel", "tensorflow_lite", "0"), thread(), thread(),
     )
     presenter.permission(true)
@@ -38,18 +39,20 @@ fun main() {
     exitProcess(0)
 }
 
-/** A recording at four times its speed, with the silence behind it in which its last word is decided. */
-private class Paced(private val wav: AudioSource) : AudioSource by wav {
+/** A recording as fast as it is heard, with the silence behind it in which its last word is decided. */
+private class Paced(private val wav: AudioSource, private val heardS: () -> Double) : AudioSource by wav {
+    private val before = heardS()
+    private var given = 0 // samples
     private var silence = 100 // packets
 
     override fun read(): ShortArray? {
-        val packet = wav.read()?.copyOf() ?: ShortArray(PACKET).takeIf { silence-- > 0 }
-        Thread.sleep((packet?.size ?: 0) * 1000L / sampleRate / 4)
-        return packet
+        while (given > (heardS() - before + AHEAD_S) * sampleRate) Thread.sleep(1)
+        return (wav.read() ?: ShortArray(PACKET).takeIf { silence-- > 0 })?.also { given += it.size }
     }
 
     private companion object {
         const val PACKET = 320
+        const val AHEAD_S = 0.5 // less than makes sound be dropped
     }
 }
 
