@@ -17,7 +17,7 @@ FLOORS = [
     {"compression_settings", "data_settings", "frontend_settings"},
     {"settings"},
     {"config", "audio", "mel", "curves", "calibration", "paired", "card"},
-    {"metrics", "smoother", "registry"},
+    {"metrics", "smoother", "registry", "media"},
     {"multilabel"},
     {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_edge import metrics, report
-from audio_edge.report import chart, figures, gallery, media
+from audio_edge import media, metrics, report
+from audio_edge.report import chart, figures, gallery
 from tests import browser
 
 LABELS = ("yes", "no", '<b>&"')

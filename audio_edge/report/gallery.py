@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from audio_edge.report import media
+from audio_edge import media
 
 MOST_CARDS = 60
 MOST_SOUND_BYTES = 2_000_000  # of PCM in all, 60 clips of 1 s at 16 kHz; base64 adds a third

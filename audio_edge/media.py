@@ -1,4 +1,4 @@
-"""Pictures and sounds of clips, small enough to travel inside the page."""
+"""Pictures and sounds of clips, small enough to travel inside a page."""
 
 from __future__ import annotations
 
