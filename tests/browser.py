@@ -83,8 +83,12 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Load a file and wait until it is whole."""
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Load a page and wait until it is whole."""
         self._loaded = False
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=url)
         while not self._loaded:
             self._next()
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"settings"},
     {"config", "audio", "mel", "curves", "calibration", "paired", "card"},
     {"metrics", "smoother", "registry", "media"},
-    {"multilabel"},
+    {"multilabel", "review"},
     {"reference", "repeats", "run"},
     # 1 runtime: + LiteRT
     {"condition", "interpreter", "joined", "tflite_file", "tflite_metadata"},
