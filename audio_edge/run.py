@@ -212,6 +212,25 @@ def locate(path: str | os.PathLike[str]) -> tuple[Run, str] | None:
     return None
 
 
+def lineage(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the run that a converted file belongs to knows of it, for a registry.
+
+    Returns:
+        config, metrics (of `training.run`, None before that) and trained, the fingerprint of each
+        stage; nothing for a file outside any run.
+    """
+    found = locate(path)
+    if found is None:
+        return {}
+    run, stage = found
+    where = run.results / "accuracy.json"
+    return {
+        "config": run.config.to_dict(),
+        "metrics": files.read_json(where, dict).get(stage) if where.exists() else None,
+        "trained": {name: run.require(name)["fingerprint"] for name in run.stages},
+    }
+
+
 def _without_places(config: Config) -> dict[str, Any]:
     """The sections that training depends on, less where files lie and how decoding is done."""
     sections = {"data": _learnt_data(config)}

@@ -54,6 +54,7 @@ FLOORS = [
     {"frontend_benchmark"},
     {"evaluation", "noisy", "background", "stream_parity"},
     {"ablation", "compression", "parity", "report", "tuning"},
+    {"retraining"},
     # 4 commands
     {"listen", "record", "training", "tflite", "benchmarks"},
 ]

@@ -217,6 +217,8 @@ def test_commands_set_find_import_list_and_delete(carded_path, tmp_path, capsys)
     hit(tmp_path / "hits", "a", {"low": 0.5, "high": 0.4}, 1)
     assert review.main([place, "import", str(tmp_path / "hits"), "--source", "hall"]) == 0
     assert review.main([place, "delete", "--source", "hall"]) == 0
+    Queue(place).decide(item.sha256, "label", "low")
+    assert review.main([place, "again", item.sha256]) == 0
     assert review.main([place, "set", "--days", "7"]) == 0
     assert review.main([place, "list"]) == 0
     printed = capsys.readouterr().out

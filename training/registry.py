@@ -13,11 +13,10 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-from audio_edge import files, registry
+from audio_edge import registry
 from audio_edge.errors import UserError, command
-from audio_edge.run import locate
+from audio_edge.run import lineage
 from audio_edge.streaming_interpreter import open_model
 
 
@@ -67,16 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _add(root: str, name: str, model: str) -> registry.Version:
     """Add a model, with what its run knows of it, if it lies in one."""
     open_model(model)  # it must load
-    found = locate(model)
-    lineage: dict[str, Any] = {"parent": None}
-    if found:
-        run, stage = found
-        accuracy = run.results / "accuracy.json"
-        judged = files.read_json(accuracy, dict).get(stage) if accuracy.exists() else None
-        lineage |= {"config": run.config.to_dict(), "metrics": judged}
-        lineage["trained"] = {name: run.require(name)["fingerprint"] for name in run.stages}
     return registry.add(
-        root, name, model, lineage=lineage,
+        root, name, model, lineage={"parent": None, **lineage(model)},
         added=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 `set` makes the queue and says who agreed to what; `import` takes in folders of
 audio_edge.listen --save-hits, `find` recordings that a model is unsure of or that another hears
-otherwise, `doubt` clips of a data set whose label is likely wrong; `list` counts, `delete` deletes.
+otherwise, `doubt` clips of a data set whose label is likely wrong; `again` asks once more, `list`
+counts, `delete` deletes.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     doubting.add_argument("folder", metavar="FOLDER", nargs="?", help="one subfolder a label")
     doubting.add_argument("--split", choices=["train", "val", "test"], help="default: test")
     doubting.add_argument("--most", type=int, default=200, help="clips to take (default: 200)")
+    asking = actions.add_parser("again", help="ask again of clips that were decided")
+    asking.add_argument("clips", metavar="HASH", nargs="+", help="such as training.retrain names")
     actions.add_parser("list", help="count what is in the queue")
     deleting = actions.add_parser("delete", help="delete for good")
     which = deleting.add_mutually_exclusive_group(required=True)
@@ -79,6 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(queue.path)
     elif args.action == "delete":
         print(f"deleted: {queue.delete(sha256=args.clip, source=args.source)}")
+    elif args.action == "again":
+        for clip in args.clips:
+            queue.decide(clip, "skip")
+        _list(queue)
     elif args.action == "list":
         _list(queue)
     else:

@@ -62,7 +62,7 @@ class Index:
     """All clips, the labels in the order of the model's outputs, and the recordings of noise.
 
     noise: shared out among the splits; apart: unknown words that are learnt as outputs of their
-    own; sounds: further noise, of training alone.
+    own; sounds: further noise, of training alone; mixed: hash of what else training hears.
     Where the recordings were `prepared`, the paths are those of the tree that they came from.
     """
 
@@ -74,6 +74,7 @@ class Index:
     sounds: tuple[Path, ...] = ()
     prepared: Manifest | None = None
     multi_label: bool = False
+    mixed: str = ""
 
     @property
     def outputs(self) -> Outputs:
@@ -112,7 +113,8 @@ class Index:
             rows.append((name, self._size(clip.path), clip.label, clip.split))
         noise = [(path.name, self._size(path)) for path in self.noise]
         sounds = [[(path.name, size_bytes(path)) for path in self.sounds]] if self.sounds else []
-        return files.fingerprint([list(self.labels), rows, noise, *sounds])
+        mixed = [self.mixed] if self.mixed else []
+        return files.fingerprint([list(self.labels), rows, noise, *sounds, *mixed])
 
     def _size(self, path: Path) -> int:
         return self.prepared.records[path].size_bytes if self.prepared else size_bytes(path)

@@ -7,9 +7,19 @@ very labels: what it says of its own training clips is little.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from audio_edge.errors import UserError
+
+
+def require() -> None:
+    """Raise a `UserError` unless cleanlab is installed."""
+    if find_spec("cleanlab") is None:
+        raise UserError(
+            "cleanlab is not installed, which finds doubtful labels; pip install audio_edge[review]"
+        )
 
 
 def ranked(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -22,12 +32,9 @@ def ranked(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
     Raises:
         UserError: cleanlab is not installed.
     """
-    try:
-        from cleanlab.filter import find_label_issues
-    except ImportError as error:
-        raise UserError(
-            "cleanlab is not installed, which finds doubtful labels; pip install audio_edge[review]"
-        ) from error
+    require()
+    from cleanlab.filter import find_label_issues
+
     labels, probs = np.asarray(labels), np.asarray(probs, np.float64)
     here = np.unique(labels)  # a class without a clip has no threshold
     if len(here) < 2:
