@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_edge import audio, live, measure, meter
+from audio_edge import audio, files, live, measure, meter
 from audio_edge.detector import Detection, Detector
 from audio_edge.errors import UserError, command
 from audio_edge.hits import MAX_MB, Command, Hits

@@ -9,7 +9,9 @@ import pytest
 import soundfile
 
 from audio_edge import audio
+from audio_edge.detector import Detection
 from audio_edge.errors import UserError
+from audio_edge.hits import Hits
 from audio_edge.review import choice, sources
 from audio_edge.review.queue import FILE, Queue, Terms, create, digest_of
 from tests.conftest import tone
@@ -195,6 +197,15 @@ def test_saved_hits_come_in_by_reason_and_only_once(queue, tmp_path):
     (hits / "b.json").write_text('{"scores": {"low": "much"}}')
     with pytest.raises(UserError, match=r"b\.json: holds no scores"):
         sources.from_hits(queue, hits, now=0.0)
+
+
+def test_what_the_detector_saves_is_what_the_queue_takes_in(queue, tmp_path):
+    saved = Hits(tmp_path / "hits", {"model": "m", "model_sha256": "f00"})
+    scores = {"low": 0.5, "high": 0.4}
+    assert saved.save(Detection("low", 0.5, 1.0), clip(1), RATE, scores, "20240601") is None
+    assert sources.from_hits(queue, saved.folder, now=0.0) == {"low margin": 1}
+    [item] = queue.next()
+    assert (item.model, item.model_sha256, item.scores) == ("m", "f00", scores)
 
 
 def test_commands_set_find_import_list_and_delete(carded_path, tmp_path, capsys):
