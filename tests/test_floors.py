@@ -128,6 +128,7 @@ for name in {sorted(HEAVY)!r}:
     sys.modules[name] = None  # importing it fails
 import numpy as np
 import audio_edge, audio_edge.listen, audio_edge.record, audio_edge.measure, benchmarks.run
+import audio_edge.registry, audio_edge.review.server, training.registry, training.review
 detector = audio_edge.Detector({str(carded_path)!r})
 detector.detect(np.zeros(16000, np.float32))
 print('ok')

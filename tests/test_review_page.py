@@ -74,6 +74,13 @@ def test_a_decision_is_in_the_queue_before_the_answer(server, queue):
     assert Queue(queue.folder).reviewed() == []
 
 
+def test_a_clip_whose_sound_was_removed_by_hand_is_passed_over(server, queue):
+    queue.next()[0].path.unlink()
+    status, content = ask(server, "GET", "/next")
+    assert status == 200 and json.loads(content)["item"]["source"] == "s1"
+    assert queue.progress()["open"] == 2
+
+
 @pytest.mark.parametrize(
     "method, path, body, headers, status",
     [

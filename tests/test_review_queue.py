@@ -216,6 +216,7 @@ def test_commands_set_find_import_list_and_delete(carded_path, tmp_path, capsys)
         audio.write(
             folder / "anna" / f"{label}{amplitude}.wav", tone(label, 0.1, amplitude=amplitude), RATE
         )
+    (folder / "anna" / "bad.wav").write_bytes(b"no sound")
     assert review.main([place, "find", str(carded_path), str(folder)]) == 2
     assert "no review queue" in capsys.readouterr().err
     assert review.main([place, "set", "--model", str(carded_path), "--consent", "the testers"]) == 0
@@ -223,6 +224,7 @@ def test_commands_set_find_import_list_and_delete(carded_path, tmp_path, capsys)
     assert review.main([*find, "--control", "0"]) == 0
     printed = capsys.readouterr().out
     assert "1 low margin" in printed and "2 chosen by none" in printed
+    assert "1 cannot be read" in printed
     [item] = Queue(place).next(9)
     assert (item.source, item.model, item.path.stem) == ("anna", "tones", item.sha256)
     hit(tmp_path / "hits", "a", {"low": 0.5, "high": 0.4}, 1)

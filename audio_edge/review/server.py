@@ -44,6 +44,9 @@ class Server(ThreadingHTTPServer):
 def state(queue: Queue, item: Item | None = None) -> dict[str, Any]:
     """What the page shows: a clip, by default the next one, and how far the review is."""
     found = [item] if item else queue.next()
+    while found and not found[0].path.exists():  # somebody has removed the sound by hand
+        queue.delete(sha256=found[0].sha256)
+        found = queue.next()
     progress = queue.progress()
     decided = progress["label"] + progress["drop"] + progress["skip"]
     return {

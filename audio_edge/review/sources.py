@@ -81,11 +81,15 @@ def from_recordings(
         control: See there.
 
     Returns:
-        As `from_hits`.
+        As `from_hits`, and of what cannot be read.
     """
     counts: Counter[str] = Counter()
     for path, source in recordings:
-        samples, rate = audio.read(path, sample_rate=None, max_s=MAX_S)
+        try:
+            samples, rate = audio.read(path, sample_rate=None, max_s=MAX_S)
+        except UserError:
+            counts["cannot be read, or too long"] += 1
+            continue
         pcm = audio.to_int16(samples)
         scores = hear(pcm, rate)
         why = choice.reason(
