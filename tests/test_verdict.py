@@ -48,7 +48,7 @@ def test_five_clips_may_be_chance_and_six_are_not():
 
 
 def test_a_model_that_hears_no_better_is_not_promoted():
-    found = judge(heard(300, (), ()), heard(30, (1, 2), (1, 2, 5)))
+    found = judge(heard(300, (), ()), heard(30, (1, 2), (1, 2, 5)), doubtful=0.1)
     assert not found["promoted"] and "hears no better" in found["reason"]
 
 

@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--class-loss", 0.03, "most that the recall of a class may lose"),
         ("--larger", 1.1, "most bytes, as a multiple of the current file"),
         ("--slower", 1.3, "most time of an inference, as a multiple of the current file"),
-        ("--doubtful", 0.1, "most of the clips held out whose label looks wrong"),
+        ("--doubtful", 0.05, "most of the clips held out whose label looks wrong"),
     ]
     for option, default, told in options:
         choices = ("source", "clip") if option == "--by" else None

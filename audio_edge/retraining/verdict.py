@@ -29,7 +29,7 @@ class Limits:
     class_loss: float = 0.03
     larger: float = 1.1
     slower: float = 1.3
-    doubtful: float = 0.1
+    doubtful: float = 0.05
 
     def __post_init__(self) -> None:
         shares = (self.significance, self.class_loss, self.doubtful)
