@@ -151,7 +151,10 @@ def _live(detector: Detector, args: argparse.Namespace) -> int:
     ring = live.Ring(round(HIT_S * rate))
     name = model.card.name if model.card else Path(model.path).stem
     most = MAX_MB if args.max_hits_mb is None else args.max_hits_mb
-    hits = Hits(args.save_hits, {"model": name}, max_mb=most) if args.save_hits else None
+    hits = None
+    if args.save_hits:
+        digest = files.sha256(Path(model.path).read_bytes())
+        hits = Hits(args.save_hits, {"model": name, "model_sha256": digest}, max_mb=most)
     command = None if args.on_detect is None else Command(args.on_detect)
     status = sys.stderr.isatty() and not args.json
     counts: Counter[str] = Counter()
