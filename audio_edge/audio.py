@@ -22,26 +22,37 @@ EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff",
 MAX_CHANNELS = 64
 MIN_RATE, MAX_RATE = 1000, 768000
 _UNKNOWN_FRAMES = 2**62  # what libsndfile says of a stream is larger
+_CACHED_TAPS = 1 << 18  # values of the largest table of a resampling that is kept
+
+
+class TooLong(UserError):
+    """A recording is longer or larger than its reader accepts."""
 
 
 def read(
-    path: str | os.PathLike[str], *, sample_rate: int | None = 16000, max_s: float = 24 * 3600.0
-) -> tuple[np.ndarray, int]:
+    path: str | os.PathLike[str], *, sample_rate: int | None = 16000, max_s: float = 24 * 3600.0,
+    max_samples: int | None = None,
+) -> tuple[np.ndarray, int]:  # fmt: skip
     """Read a recording as float32 mono.
 
     Args:
         path: WAV (8/16/24/32-bit, float), FLAC, Ogg, MP3, AIFF or AU; channels are averaged.
         sample_rate: Hz to resample to; None keeps the file's own rate.
         max_s: Longest recording that is accepted, in seconds.
+        max_samples: Most samples of all channels, in the file and at `sample_rate`; None is any.
 
     Returns:
         (waveform float32 [samples] in [-1, 1], sample rate in Hz).
 
     Raises:
-        UserError: The file is missing, damaged, empty, too long, or holds NaN or infinite samples.
+        TooLong: It is beyond `max_s` or `max_samples`.
+        UserError: The file is missing, damaged, empty, or holds NaN or infinite samples.
     """
     with _opened(path, max_s) as file:
         rate = file.samplerate
+        widest = max(file.channels, (sample_rate or rate) / rate)
+        if max_samples is not None and max_samples / (widest * rate) < max_s:
+            max_s = max_samples / (widest * rate)
         found = list(_checked(path, file, max_s))
     waveform = np.concatenate(found) if found else np.zeros(0, np.float32)
     if not waveform.size:
@@ -94,7 +105,7 @@ def _checked(
     for block in _blocks(file, int(max_s * file.samplerate) + 1):
         total += len(block)
         if total > max_s * file.samplerate:
-            raise UserError(f"{path}: longer than the limit of {max_s:g} s; cut it")
+            raise TooLong(f"{path}: longer than the limit of {max_s:g} s; cut it")
         mono = block.mean(axis=1)
         if not np.isfinite(mono).all():
             raise UserError(f"{path}: holds NaN or infinite samples; export it again")
@@ -123,7 +134,7 @@ def _check_header(
         raise UserError(f"{path}: {channels} channels, more than {MAX_CHANNELS}; mix it down")
     if max_s * rate < frames < _UNKNOWN_FRAMES:
         length = f"{frames / rate:.0f} s by its header"
-        raise UserError(f"{path}: {length}, more than the limit of {max_s:g} s; cut it")
+        raise TooLong(f"{path}: {length}, more than the limit of {max_s:g} s; cut it")
 
 
 def _reason(path: str | os.PathLike[str], error: Exception) -> str:
@@ -189,7 +200,9 @@ def resample(waveform: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     """
     common = math.gcd(rate_in, rate_out)
     up, down = rate_out // common, rate_in // common
-    taps = _resample_taps(up, down)
+    # odd rates take tables of megabytes: not to be held by a process that reads anyone's files
+    small = up * _half(up, down) <= _CACHED_TAPS
+    taps = (_resample_taps if small else _resample_taps.__wrapped__)(up, down)
     half = taps.shape[1] // 2
     length = -(-len(waveform) * up // down)
     output = np.empty(length, np.float32)
@@ -205,11 +218,19 @@ def resample(waveform: np.ndarray, rate_in: int, rate_out: int) -> np.ndarray:
     return output
 
 
+def _half(up: int, down: int) -> int:
+    """Taps on either side of the middle one."""
+    return math.ceil(32 / _cutoff(up, down))
+
+
+def _cutoff(up: int, down: int) -> float:
+    return 0.9 * min(1.0, up / down)  # of the input's half rate
+
+
 @lru_cache(maxsize=16)
 def _resample_taps(up: int, down: int) -> np.ndarray:
     """float32 [up, taps]: the low-pass sampled at each of the `up` fractional positions."""
-    cutoff = 0.9 * min(1.0, up / down)  # of the input's half rate
-    half = math.ceil(32 / cutoff)
+    cutoff, half = _cutoff(up, down), _half(up, down)
     fraction = np.arange(up)[:, None] / up
     at = np.arange(-half, half + 1)[None, :] - fraction
     shape = np.kaiser(2 * half + 3, 9.0)

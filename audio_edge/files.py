@@ -121,6 +121,15 @@ def read_json(path: str | os.PathLike[str], kind: type = object) -> Any:
     return value
 
 
+def stamp(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """What changes when a file is replaced or written to; () where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev
+
+
 def sha256(content: bytes) -> str:
     """Hexadecimal SHA-256 of `content`."""
     return hashlib.sha256(content).hexdigest()

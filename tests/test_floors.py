@@ -56,7 +56,7 @@ FLOORS = [
     {"ablation", "compression", "parity", "report", "tuning"},
     {"retraining"},
     # 4 commands
-    {"listen", "record", "training", "tflite", "benchmarks"},
+    {"listen", "record", "serving", "training", "tflite", "benchmarks"},
 ]
 LEARNING = next(number for number, row in enumerate(FLOORS) if "replicas" in row)
 RUNTIME = {name for row in FLOORS[:LEARNING] for name in row}
@@ -108,12 +108,18 @@ def test_module_imports_only_from_below(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_runtime_modules_import_no_training_package_at_the_top(path):
     own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    if own not in RUNTIME | {"listen", "record", "benchmarks"}:
+    if own not in RUNTIME | {"listen", "record", "serving", "benchmarks"}:
         return
     top = ast.parse(path.read_text(encoding="utf-8")).body
     names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in top if isinstance(node, ast.ImportFrom)}
     assert not {name.split(".")[0] for name in names} & (HEAVY | {"matplotlib", "sounddevice"})
+
+
+def test_service_stands_on_the_runtime_alone():
+    for path in sorted((ROOT / "audio_edge" / "serving").glob("*.py")):
+        rooms = {room(name) for name in imports(path)} - {None, "serving"}
+        assert rooms <= RUNTIME, path
 
 
 def test_every_room_exists():
@@ -140,7 +146,13 @@ print('ok')
 
 
 def test_nothing_below_the_commands_prints_or_reads_a_clock():
-    allowed = {"errors", "measure", "listen", "record"}  # errors prints the one line of a command
+    allowed = {
+        "errors",
+        "measure",
+        "listen",
+        "record",
+        "serving",
+    }  # errors prints the one line of a command
     workers = {
         "decoder.py",
         "engines.py",
