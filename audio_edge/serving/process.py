@@ -16,6 +16,7 @@ from typing import Any
 from audio_edge.serving import wire
 from audio_edge.serving.limits import Limits
 
+_LOAD_S = 60.0  # for a model to be loaded: the service's own work, not a client's
 _QUIET = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -50,7 +51,7 @@ class Process:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._waiting: deque[asyncio.Future[Answer]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Answer], float]] = deque()  # and its seconds
         self._timer: asyncio.TimerHandle | None = None
         self._late = False
         self.streams = 0
@@ -91,7 +92,8 @@ class Process:
         if not self.alive:
             raise Died(guilty=False, late=False)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        seconds = _LOAD_S if header["do"] == "load" else self._limits.work_timeout_s
+        self._waiting.append((future, seconds))
         if len(self._waiting) == 1:
             self._watch()
         self._stdin.write(wire.pack(header, payload))
@@ -113,7 +115,7 @@ class Process:
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._limits.work_timeout_s, self._kill)
+        self._timer = loop.call_later(self._waiting[0][1], self._kill)
 
     def _kill(self) -> None:
         self._late = True
@@ -130,7 +132,7 @@ class Process:
         self.alive = False
         if self._timer:
             self._timer.cancel()
-        for place, future in enumerate(self._waiting):
+        for place, (future, _) in enumerate(self._waiting):
             if not future.done():
                 future.set_exception(Died(guilty=place == 0, late=place == 0 and self._late))
                 future.exception()  # nobody may be waiting any more
@@ -140,7 +142,7 @@ class Process:
     def _answered(self, head: dict[str, Any], content: bytes) -> None:
         if self._timer:
             self._timer.cancel()
-        future = self._waiting.popleft()
+        future, _ = self._waiting.popleft()
         if self._waiting:
             self._watch()
         if not future.done():

@@ -1,0 +1,364 @@
+"""What the service refuses, and that it goes on: limits, keys, dying workers, replaced files."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import logging
+import os
+import socket
+import threading
+import time
+
+import httpx2
+import numpy as np
+import pytest
+import soundfile
+from starlette.testclient import WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+
+from audio_edge import audio
+from audio_edge.card import attach, split
+from audio_edge.errors import UserError
+from audio_edge.serving import keys
+from audio_edge.serving.limits import Limits
+from tests import services
+from tests.conftest import SAMPLE_RATE, tone
+
+
+def encoded(wave: np.ndarray, form: str = "WAV", rate: int = SAMPLE_RATE, **keys) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, wave, rate, format=form, **keys)
+    return file.getvalue()
+
+
+CONTENT = encoded(np.concatenate([tone("silence", 0.3), tone("low", 0.15), tone("silence", 0.3)]))
+BOUNDS = {
+    "body_bytes": 200_000, "audio_s": 5.0, "decoded_bytes": 4_000_000, "streams": 2,
+    "body_timeout_s": 1.0, "idle_timeout_s": 0.5,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def path(carded, tmp_path_factory):
+    path = tmp_path_factory.mktemp("served") / "tones.tflite"
+    path.write_bytes(carded)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def client(path):
+    with services.client({"tones": path}, limits=BOUNDS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory):
+    """(path, key): a file with the keys of anna and ben, and anna's key."""
+    file = tmp_path_factory.mktemp("keys") / "keys.txt"
+    key = keys.add(file, "anna")
+    keys.add(file, "ben")
+    return file, key
+
+
+@pytest.fixture(scope="module")
+def command(path, key_file):
+    options = ["--keys", str(key_file[0]), "--body-timeout-s", "1", "--body-bytes", "200000"]
+    with services.Command(path, "--workers", "2", *options) as found:
+        yield found
+
+
+def heard(answer) -> list[str]:
+    return [item["label"] for item in answer.json()["detections"]]
+
+
+def is_well(client) -> bool:
+    return heard(client.post("/v1/recognize", content=CONTENT)) == ["low"]
+
+
+def until(condition, seconds: float = 20.0) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+ZEROS = np.zeros(30 * SAMPLE_RATE, np.int16)  # half a minute, a few KB as FLAC
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "reason"),
+    [
+        pytest.param(bytes(200_001), 413, "larger than 200000 bytes", id="body"),
+        pytest.param(encoded(ZEROS, "FLAC"), 413, "30 s by its header, more than", id="flac"),
+        pytest.param(encoded(ZEROS, "OGG"), 413, "limit of 5 s", id="ogg"),
+        # 4 s: 2 MB of 8 channels at 16 kHz, 12 MB at 96 kHz
+        pytest.param(
+            encoded(np.zeros((4 * 96000, 8), np.int16), "FLAC", 96000), 413, "limit of 1.3",
+            id="channels",
+        ),
+        pytest.param(b"", 400, "empty", id="empty"),
+        pytest.param(b"no recording", 422, "the recording: not a readable recording", id="text"),
+        pytest.param(encoded(np.full(100, np.nan), subtype="FLOAT"), 422, "NaN", id="nan"),
+    ],
+)  # fmt: skip
+def test_what_is_too_much_or_unreadable_is_refused_with_its_status(client, content, status, reason):
+    answer = client.post("/v1/recognize", content=content)
+    assert answer.status_code == status
+    assert reason in answer.json()["error"]
+
+
+def test_same_seconds_of_fewer_samples_are_taken(client):
+    content = encoded(np.zeros((4 * SAMPLE_RATE, 8), np.int16), "FLAC")
+    assert client.post("/v1/recognize", content=content).status_code == 200
+
+
+def test_body_of_unknown_length_is_cut_off_at_the_limit(client):
+    answer = client.post("/v1/recognize", content=(bytes(1000) for _ in range(201)))
+    assert answer.status_code == 413
+
+
+def test_damaged_forms_are_refused(client):
+    head = {"content-type": "multipart/form-data; boundary=x"}
+    for body in (
+        b"junk",
+        b"--x\r\n",
+        b"--x--\r\n",
+        b"--x\r\nContent-Disposition: form-data\r\n\r\n",
+    ):
+        assert client.post("/v1/recognize", content=body, headers=head).status_code == 400
+    bare = {"content-type": "multipart/form-data"}
+    assert client.post("/v1/recognize", content=b"junk", headers=bare).status_code == 400
+    wrong = client.post("/v1/recognize", files={"sound": ("a.wav", CONTENT)})
+    assert (wrong.status_code, '"file"' in wrong.json()["error"]) == (400, True)
+
+
+def test_recording_that_takes_too_much_memory_is_refused_and_the_worker_goes_on(path):
+    # the filter between such rates has 16000 * 3415 taps: hundreds of megabytes
+    odd = encoded(np.zeros(100_000, np.int16), rate=767_999)
+    with services.client({"tones": path}, limits={"memory_bytes": 100 << 20}) as client:
+        answer = client.post("/v1/recognize", content=odd)
+        assert (answer.status_code, "memory" in answer.json()["error"]) == (413, True)
+        assert is_well(client)
+
+
+def test_work_that_takes_too_long_ends_with_its_worker(path):
+    odd = encoded(np.zeros(100_000, np.int16), rate=767_999)
+    limits = {"work_timeout_s": 0.3, "memory_bytes": 8 << 30}
+    with services.client({"tones": path}, limits=limits) as client:
+        before = services.workers(client)
+        assert client.post("/v1/recognize", content=odd).status_code == 504
+        assert until(lambda: services.workers(client) not in ([], before))
+        assert client.get("/healthz").status_code == 200
+
+
+def test_streams_beyond_the_limit_are_refused_until_one_ends(client):
+    with client.websocket_connect("/v1/listen"), client.websocket_connect("/v1/listen"):
+        with pytest.raises(WebSocketDenialResponse) as refused:  # noqa: SIM117
+            with client.websocket_connect("/v1/listen"):
+                pass
+        assert refused.value.status_code == 503
+
+    def opens():
+        try:
+            with client.websocket_connect("/v1/listen"):
+                return True
+        except WebSocketDenialResponse:
+            return False
+
+    assert until(opens)
+
+
+def test_stream_without_sound_is_closed(client):
+    with client.websocket_connect("/v1/listen") as live:
+        live.receive_json()
+        with pytest.raises(WebSocketDisconnect) as closed:
+            live.receive_json()
+    assert closed.value.code == 1008
+
+
+def test_worker_that_is_killed_is_replaced_and_its_stream_told(path):
+    with services.client({"tones": path}) as client:
+        with client.websocket_connect("/v1/listen") as live:
+            live.receive_json()
+            [before] = services.workers(client)
+            services.kill(before)
+            live.send_bytes(audio.to_int16(tone("low", 0.2)).tobytes())
+            with pytest.raises(WebSocketDisconnect) as closed:
+                live.receive_json()
+        assert closed.value.code == 1011
+        assert is_well(client)
+        assert services.workers(client) != [before]
+        assert 'audio_edge_events_total{event="worker_died"} 1.0' in client.get("/metrics").text
+
+
+def test_requests_outlive_the_workers_that_are_killed_under_them(path):
+    with services.client({"tones": path}, workers=2) as client:
+        answers, stop = [], threading.Event()
+
+        def ask():
+            while not stop.is_set():
+                answers.append(client.post("/v1/recognize", content=CONTENT))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            assert until(lambda: services.workers(client))
+            services.kill(services.workers(client)[0])
+            time.sleep(0.3)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert {answer.status_code for answer in answers} == {200}
+        assert until(lambda: client.get("/healthz").json()["workers"] == 2)
+
+
+def swapped(content: bytes) -> bytes:
+    """The model with the names of low and high exchanged."""
+    model, card = split(content, source="model")
+    silence, low, high = card.labels
+    return attach(model, dataclasses.replace(card, labels=(silence, high, low)))
+
+
+def test_replaced_model_is_taken_up_and_a_bad_one_is_not(carded, tmp_path, caplog):
+    path = tmp_path / "tones.tflite"
+    path.write_bytes(carded)
+    caplog.set_level(logging.INFO, "audio_edge.serving")
+
+    def version():
+        return client.get("/v1/models/tones").json()["model_version_status"][0]["version"]
+
+    def failures():
+        return [item for item in caplog.records if item.message == "reload_failed"]
+
+    with services.client({"tones": str(path)}, look_s=0.05) as client:
+        assert is_well(client)
+        with client.websocket_connect("/v1/listen") as live:
+            live.receive_json()
+            (tmp_path / "new").write_bytes(swapped(carded))
+            os.replace(tmp_path / "new", path)
+            assert until(lambda: version() == "2")
+            answer = client.post("/v1/recognize", content=CONTENT)
+            assert (heard(answer), answer.json()["version"]) == (["high"], 2)
+            # a stream goes on with the model that it began with
+            live.send_bytes(audio.to_int16(tone("low", 0.2)).tobytes())
+            assert live.receive_json()["label"] == "low"
+        path.write_bytes(carded[: len(carded) // 2])
+        assert until(failures)
+        time.sleep(0.3)  # several looks
+        [failure] = failures()
+        assert failure.facts["kept"] == 2
+        assert failure.facts["error"].startswith(f"{path}: the file is damaged")
+        path.unlink()
+        assert until(lambda: len(failures()) == 2)
+        for pid in services.workers(client):  # a new worker must not load the bad file either
+            services.kill(pid)
+        assert heard(client.post("/v1/recognize", content=CONTENT)) == ["high"]
+        path.write_bytes(carded)
+        assert until(lambda: version() == "3")
+        assert is_well(client)
+
+
+def test_command_asks_for_a_key_everywhere_but_at_health(command, key_file):
+    right, get = {"Authorization": f"Bearer {key_file[1]}"}, httpx2.get
+    assert get(f"{command.url}/v1/models").status_code == 401
+    assert get(f"{command.url}/metrics").status_code == 401
+    for wrong in ("x", key_file[1][:-1], key_file[1] + "x", "é"):
+        head = {"Authorization": f"Bearer {wrong}".encode()}
+        answer = httpx2.post(f"{command.url}/v1/recognize", content=CONTENT, headers=head)
+        assert (answer.status_code, "key" in answer.json()["error"]) == (401, True)
+    assert get(f"{command.url}/healthz").status_code == 200
+    assert get(f"{command.url}/v1/models", headers=right).status_code == 200
+    with httpx2.Client(base_url=command.url, headers={"X-API-Key": key_file[1]}) as client:
+        assert is_well(client)
+
+
+def test_log_holds_neither_sound_nor_keys(command, key_file):
+    head = {"Authorization": f"Bearer {key_file[1]}"}
+    answer = httpx2.post(f"{command.url}/v1/recognize", content=CONTENT, headers=head)
+    number = answer.headers["x-request-id"]
+    assert until(lambda: any(line.get("id") == number for line in command.lines))
+    [line] = [line for line in command.lines if line.get("id") == number]
+    assert set(line) == {
+        "time", "level", "event", "method", "status", "ms", "id", "path", "key", "model", "bytes",
+        "audio_s",
+    }  # fmt: skip
+    assert line["key"] == "anna"
+    assert key_file[1] not in json.dumps(command.lines)
+
+
+def test_revoked_key_is_refused_from_the_next_look_on(path, tmp_path):
+    file = tmp_path / "keys"
+    head = {"X-API-Key": keys.add(file, "anna")}
+    keys.add(file, "ben")
+    with services.client({"tones": path}, keys_file=str(file), look_s=0.05) as client:
+        assert client.get("/v1/models", headers=head).status_code == 200
+        file.write_text(file.read_text().splitlines()[1] + "\n")
+        assert until(lambda: client.get("/v1/models", headers=head).status_code == 401)
+
+
+@pytest.mark.parametrize("text", ["", "anna", "anna 12", "# only a comment", "a {0}\na {0}"])
+def test_bad_file_of_keys_is_refused(tmp_path, text):
+    (tmp_path / "keys").write_text(text.format("0" * 64))
+    with pytest.raises(UserError, match="keys: "):
+        keys.read(tmp_path / "keys")
+
+
+def test_command_makes_a_key_and_keeps_its_hash_alone(tmp_path, capsys):
+    assert keys.main(["anna", "--keys", str(tmp_path / "keys")]) == 0
+    key = capsys.readouterr().out.strip()
+    assert key not in (tmp_path / "keys").read_text()
+    assert keys.owner(key, keys.read(tmp_path / "keys")) == "anna"
+    assert keys.main(["anna", "--keys", str(tmp_path / "keys")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        pytest.param(b"GET /healthz HT", b"", id="headers"),  # that never end
+        pytest.param(
+            b"POST /v1/recognize HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n"
+            b"Content-Length: 9\r\n\r\nabc", b"408", id="body",
+        ),
+    ],
+)  # fmt: skip
+def test_slow_request_is_dropped(command, key_file, sent, answer):
+    host, port = command.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(sent.replace(b"%s", key_file[1].encode()))
+        received = b""
+        while part := line.recv(4096):
+            received += part
+    assert received.split(b" ")[1:2] == ([answer] if answer else [])
+
+
+def test_stopping_answers_what_is_at_work(path):
+    with services.Command(path, "--workers", "1") as command:
+        long = encoded(np.zeros(60 * SAMPLE_RATE, np.int16))
+        answers = []
+        thread = threading.Thread(
+            target=lambda: answers.append(
+                httpx2.post(f"{command.url}/v1/recognize", content=long, timeout=60)
+            )
+        )
+        thread.start()
+
+        def at_work():
+            text = httpx2.get(f"{command.url}/metrics").text
+            return "audio_edge_requests_at_work 1.0" in text
+
+        assert until(at_work)
+        command.terminate()
+        thread.join()
+        assert [answer.status_code for answer in answers] == [200]
+        assert command.wait() == 0
+
+
+def test_limits_must_be_positive():
+    with pytest.raises(UserError, match="--audio-s must be > 0"):
+        Limits(audio_s=0)
