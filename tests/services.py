@@ -58,6 +58,7 @@ class Command:
 
     def __exit__(self, *error: object) -> None:
         self._process.kill()
+        self._process.wait()
         self._reader.join()
 
     def terminate(self) -> None:

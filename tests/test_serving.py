@@ -334,3 +334,19 @@ def test_process_of_the_service_loads_no_runtime(path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in eval(done.stdout)}
     assert not loaded & {"ai_edge_litert", "tflite_runtime", "tensorflow", "soundfile", "tf_keras"}
+
+
+def test_benchmark_counts_requests_and_live_streams(path, tmp_path):
+    out = tmp_path / "load.json"
+    options = ["--rounds", "1", "--seconds", "0.5", "--workers", "1", "--clients", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serving", path, *options, "--streams", "3",
+         "--json", str(out)], capture_output=True, text=True, cwd=services.ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads(out.read_text())
+    assert [row["output"] for row in results["rows"]] == ["detections", "probabilities"]
+    assert all(row["service"] > 0 and row["errors"] == 0 for row in results["rows"])
+    assert results["live"]["packets"] == 3 * 10
+    assert results["live"]["closed"] == 0
+    assert "3 live streams" in done.stdout
