@@ -338,25 +338,31 @@ def test_slow_request_is_dropped(command, key_file, sent, answer):
 
 
 def test_stopping_answers_what_is_at_work(path):
-    with services.Command(path, "--workers", "1") as command:
-        long = encoded(np.zeros(60 * SAMPLE_RATE, np.int16))
-        answers = []
-        thread = threading.Thread(
-            target=lambda: answers.append(
-                httpx2.post(f"{command.url}/v1/recognize", content=long, timeout=60)
+    body = encoded(np.zeros(SAMPLE_RATE, np.int16))
+    with services.Command(path) as command:
+        host, port = command.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as line:
+            line.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: a\r\nConnection: close\r\n")
+            line.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body[:1000])
+            assert until(
+                lambda: "requests_at_work 1.0" in httpx2.get(f"{command.url}/metrics").text
             )
-        )
-        thread.start()
-
-        def at_work():
-            text = httpx2.get(f"{command.url}/metrics").text
-            return "audio_edge_requests_at_work 1.0" in text
-
-        assert until(at_work)
-        command.terminate()
-        thread.join()
-        assert [answer.status_code for answer in answers] == [200]
+            command.terminate()
+            assert until(lambda: not _open(host, int(port)))  # no other is taken any more
+            line.sendall(body[1000:])
+            received = b""
+            while part := line.recv(4096):
+                received += part
+        assert received.startswith(b"HTTP/1.1 200 ")
         assert command.wait() == 0
+
+
+def _open(host, port):
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_limits_must_be_positive():

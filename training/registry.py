@@ -23,7 +23,7 @@ from audio_edge.streaming_interpreter import open_model
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.registry", description=__doc__)
     made.add_argument("registry", metavar="REGISTRY", help="folder of the registry")
     actions = made.add_subparsers(dest="action", metavar="ACTION", required=True)
     adding = actions.add_parser("add", help="copy a model into a new version")

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.retrain", description=__doc__)
     made.add_argument("run", metavar="RUN", help="directory of a finished run")
     made.add_argument("queue", metavar="QUEUE", help="review queue, see training.review")
     made.add_argument("--registry", required=True, help="see training.registry")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    made = argparse.ArgumentParser(description=__doc__)
+    made = argparse.ArgumentParser(prog="python -m training.review", description=__doc__)
     made.add_argument("queue", metavar="QUEUE", help="folder of the queue")
     made.add_argument("--port", type=int, default=8765, help="of the page (default: 8765)")
     actions = made.add_subparsers(dest="action", metavar="ACTION")
