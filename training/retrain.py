@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from audio_edge import files, registry
 from audio_edge.errors import UserError, command
+from audio_edge.retraining import verdict
 from audio_edge.review import doubts
 from audio_edge.review.queue import Queue
 from audio_edge.run import Run, lineage
@@ -25,7 +26,6 @@ from training.session import Session, epoch_bar, locked, report, start_logging
 
 if TYPE_CHECKING:
     from audio_edge.datasets.pipeline import Split
-    from audio_edge.retraining.verdict import Limits
 
 
 @command
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     start_logging()
     doubts.require()  # said now, not after the training
-    from audio_edge.retraining import finetune, reviewed, verdict
+    from audio_edge.retraining import finetune, reviewed
 
     mixing = reviewed.Mixing(args.hold_out, args.by, args.repeat, args.replay)
     limits = verdict.Limits(
@@ -84,16 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--out", metavar="DIR", help="of the new run (default: inside RUN)")
     made.add_argument("--epochs", type=int, help="of fine-tuning (default: a quarter of the run's)")
     made.add_argument("--learning-rate", type=float, help="default: a quarter of the run's")
+    usual = verdict.Limits()
     options: list[tuple[str, Any, str]] = [
         ("--hold-out", 0.4, "share of the sources whose clips judge"),
         ("--by", "source", "what is held out: whole sources, or each clip for itself"),
         ("--repeat", 4, "times that a reviewed clip comes in an epoch"),
         ("--replay", 1.0, "share of the run's own training clips that come along"),
-        ("--significance", 0.05, "of the exact paired test"),
-        ("--class-loss", 0.03, "most that the recall of a class may lose"),
-        ("--larger", 1.1, "most bytes, as a multiple of the current file"),
-        ("--slower", 1.3, "most time of an inference, as a multiple of the current file"),
-        ("--doubtful", 0.05, "most of the clips held out whose label looks wrong"),
+        ("--significance", usual.significance, "of the exact paired test"),
+        ("--class-loss", usual.class_loss, "most that the recall of a class may lose"),
+        ("--larger", usual.larger, "most bytes, as a multiple of the current file"),
+        ("--slower", usual.slower, "most time of an inference, as a multiple of the current file"),
+        ("--doubtful", usual.doubtful, "most of the clips held out whose label looks wrong"),
     ]
     for option, default, told in options:
         choices = ("source", "clip") if option == "--by" else None
@@ -157,12 +158,11 @@ def _proved(new: Run) -> bool:
 
 def _judge(
     args: argparse.Namespace, new: Run, old: registry.Version, session: Session,
-    shares: Sequence[Sequence[Any]], held: Split, limits: Limits,
+    shares: Sequence[Sequence[Any]], held: Split, limits: verdict.Limits,
 ) -> int:  # fmt: skip
     """Hold the new file against the current one, add it to the registry, promote it if it may."""
     from audio_edge import measure
     from audio_edge.datasets import pipeline
-    from audio_edge.retraining import verdict
     from audio_edge.streaming_interpreter import open_model
 
     test = pipeline.load(new.config, session.index, "test")
