@@ -106,7 +106,7 @@ def _checked(
         total += len(block)
         if total > max_s * file.samplerate:
             raise TooLong(f"{path}: longer than the limit of {max_s:g} s; cut it")
-        mono = block.mean(axis=1)
+        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
         if not np.isfinite(mono).all():
             raise UserError(f"{path}: holds NaN or infinite samples; export it again")
         yield np.clip(mono, -1.0, 1.0)
@@ -121,6 +121,8 @@ def _blocks(file: soundfile.SoundFile, limit: int) -> Iterator[np.ndarray]:
             break
         yield block
         total += len(block)
+        if total == file.frames:  # to look for more costs as much as a short recording
+            break
 
 
 def _check_header(

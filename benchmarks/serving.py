@@ -12,11 +12,15 @@ import asyncio
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +33,7 @@ from audio_edge.streaming_interpreter import open_model
 
 OUTPUTS = ("detections", "probabilities")
 _PACKET_S = 0.1  # of a live stream's message
+_LOOK_S = 5.0  # between two looks at the memory
 
 
 @command
@@ -40,13 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=8, help="requests at a time (default 8)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default 3)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a turn (default 5)")
+    parser.add_argument(
+        "--half-s", type=float, help="seconds at half load, and of live streams (default 2 turns)"
+    )
+    parser.add_argument("--outputs", nargs="+", choices=OUTPUTS, default=OUTPUTS, metavar="OUTPUT",
+                        help=f"what is asked for (default {' '.join(OUTPUTS)})")  # fmt: skip
     parser.add_argument("--streams", type=int, default=0, help="live streams at real time as well")
     parser.add_argument("--json", metavar="OUT", help="write everything there")
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
     args = parser.parse_args(argv)
     files.require_free([args.json], inputs=[args.model], force=args.force)
-    if min(args.workers, args.clients, args.rounds) < 1 or not args.seconds > 0 or args.streams < 0:
-        raise UserError("--workers, --clients, --rounds and --seconds must be > 0, --streams >= 0")
+    args.half_s = 2 * args.seconds if args.half_s is None else args.half_s
+    if min(args.workers, args.clients, args.rounds) < 1 or args.streams < 0:
+        raise UserError("--workers, --clients and --rounds must be >= 1, --streams >= 0")
+    if not (args.seconds >= 1 and args.half_s > 0):
+        raise UserError("--seconds must be >= 1 and --half-s > 0")
     service, url = _start(args.model, args.workers, args.streams)
     try:
         results = {"device": measure.device(), **_measure(args, service.pid, url)}
@@ -66,7 +79,8 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         f"Device: {device['cpu']} ({device['machine']}, {device['cores']} cores), "
         f"{results['workers']} workers, {results['clients']} requests at a time, "
-        f"{results['rounds']} rounds of {results['seconds']:g} s.",
+        f"{results['rounds']} rounds of {results['seconds']:g} s, asked by {results['client']}; "
+        f"{results['half_s']:g} s at half load.",
         "",
         "| 1 s of sound to | bare, a second | service, a second | share | errors "
         "| p50 ms at half load | p99 ms |",
@@ -78,8 +92,10 @@ def markdown(results: dict[str, Any]) -> str:
             f"| {row['errors']} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} |"
         )
     memory = results["memory_mib"]
-    lines += ["", f"Memory of all processes of the service: {memory[0]:.0f} MiB after the first "
-              f"round, {memory[-1]:.0f} MiB after the last."]  # fmt: skip
+    lines += [
+        "", f"Memory of all processes of the service: {memory[0]:.0f} MiB after the first round, "
+        f"{memory[-1]:.0f} MiB at the end, {max(memory):.0f} MiB at most.",
+    ]  # fmt: skip
     live = results.get("live")
     if live:
         lines.append(
@@ -92,29 +108,42 @@ def markdown(results: dict[str, Any]) -> str:
 
 def _measure(args: argparse.Namespace, pid: int, url: str) -> dict[str, Any]:
     content = _wav(open_model(args.model).sample_rate)
+    ask = _ask_with_wrk if shutil.which("wrk") else _ask_at_full_load
     rows: list[dict[str, Any]] = []
     memory: list[float] = []
-    for output in OUTPUTS:
+    for output in args.outputs:
         bare, rates, errors = [], [], 0
         for _ in range(args.rounds):
             bare.append(_bare(args.model, output, content, args.workers, args.seconds))
-            done = asyncio.run(_ask(url, output, content, args.clients, args.seconds))
-            rates.append(len(done[0]) / args.seconds)
-            errors += done[1]
+            rate, failed = ask(url, output, content, args.clients, args.seconds)
+            rates.append(rate)
+            errors += failed
             memory.append(_resident_mib(pid))
         half = float(np.median(rates)) / 2
-        waits, failed = asyncio.run(_ask(url, output, content, 64, 2 * args.seconds, rate=half))
+        work = _ask(url, output, content, 64, args.half_s, rate=half)
+        waits, failed = asyncio.run(_watched(work, pid, memory))
         p50, p99 = (1000 * float(value) for value in np.percentile(waits, [50, 99]))
         rows.append({
             "output": output, "bare": float(np.median(bare)), "service": float(np.median(rates)),
             "share": float(np.median(np.divide(rates, bare))), "errors": errors + failed,
-            "p50_ms": p50, "p99_ms": p99,
+            "half": len(waits), "p50_ms": p50, "p99_ms": p99,
         })  # fmt: skip
-    named = {key: getattr(args, key) for key in ("workers", "clients", "rounds", "seconds")}
-    found: dict[str, Any] = {**named, "rows": rows, "memory_mib": memory}
+    names = ("workers", "clients", "rounds", "seconds", "half_s")
+    found: dict[str, Any] = {key: getattr(args, key) for key in names}
+    found["client"] = "wrk" if ask is _ask_with_wrk else "Python"
     if args.streams:
-        found["live"] = asyncio.run(_live(url, args.streams, 2 * args.seconds, content))
-    return found
+        live = _live(url, args.streams, args.half_s, content)
+        found["live"] = asyncio.run(_watched(live, pid, memory))
+    return {**found, "rows": rows, "memory_mib": memory}
+
+
+async def _watched(work: Coroutine[Any, Any, Any], pid: int, memory: list[float]) -> Any:
+    """Wait for it, and note the service's memory every few seconds."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        await asyncio.wait({task}, timeout=_LOOK_S)
+        memory.append(_resident_mib(pid))
+    return await task
 
 
 def _start(model: str, workers: int, streams: int) -> tuple[subprocess.Popen[str], str]:
@@ -161,6 +190,37 @@ def _alone(model: str, output: str, content: bytes, seconds: float) -> float:
         if not count:
             began = time.perf_counter()
     return count / (time.perf_counter() - began)
+
+
+def _ask_with_wrk(
+    url: str, output: str, content: bytes, clients: int, seconds: float
+) -> tuple[float, int]:
+    """Answers a second, and failed requests, as wrk counts them: it takes little from the cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        body, script = Path(folder) / "body", Path(folder) / "post.lua"
+        body.write_bytes(content)
+        script.write_text(
+            f'wrk.method = "POST"\nlocal file = io.open("{body}", "rb")\n'
+            'wrk.body = file:read("*all")\nfile:close()\n'
+        )
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{clients}", f"-d{round(seconds)}s", "-s", str(script),
+             f"{url}/v1/recognize?output={output}"], capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    failed = re.findall(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)", done.stdout)
+    count = sum(
+        int(number) for pair in failed for part in pair for number in re.findall(r"\d+", part)
+    )
+    answered = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert answered, done.stdout
+    return float(answered[1]), count
+
+
+def _ask_at_full_load(
+    url: str, output: str, content: bytes, clients: int, seconds: float
+) -> tuple[float, int]:
+    waits, failed = asyncio.run(_ask(url, output, content, clients, seconds))
+    return len(waits) / seconds, failed
 
 
 async def _ask(

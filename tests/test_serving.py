@@ -80,6 +80,15 @@ def test_form_and_bare_body_give_the_same(client):
     assert form.json() == recognized(client, content).json()
 
 
+@pytest.mark.parametrize("query", ["", "&output=probabilities", "&output=sums", "&model=b"])
+@pytest.mark.parametrize("content", [encoded(tone("low", 0.1)), b"no recording", b""])
+def test_shortcut_answers_as_the_long_way_does(client, query, content):
+    ways = [client.post(f"/v1/recognize?model=tones{query}{long}", content=content)
+            for long in ("", "&unknown=1")]  # fmt: skip
+    assert ways[0].status_code == ways[1].status_code
+    assert ways[0].json() == ways[1].json()
+
+
 def test_other_rate_is_resampled(client):
     time = np.arange(7200) / 48000
     content = encoded(np.pad(0.5 * np.sin(2 * np.pi * 500 * time), 24000), rate=48000)
@@ -338,7 +347,7 @@ def test_process_of_the_service_loads_no_runtime(path):
 
 def test_benchmark_counts_requests_and_live_streams(path, tmp_path):
     out = tmp_path / "load.json"
-    options = ["--rounds", "1", "--seconds", "0.5", "--workers", "1", "--clients", "2"]
+    options = ["--rounds", "1", "--seconds", "1", "--half-s", "1", "--workers", "1"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.serving", path, *options, "--streams", "3",
          "--json", str(out)], capture_output=True, text=True, cwd=services.ROOT,

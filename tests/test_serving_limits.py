@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import io
 import json
@@ -10,18 +11,21 @@ import os
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import httpx2
 import numpy as np
 import pytest
 import soundfile
+import uvicorn
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.server import ServerState
 
 from audio_edge import audio
 from audio_edge.card import attach, split
 from audio_edge.errors import UserError
-from audio_edge.serving import keys
+from audio_edge.serving import keys, protocol
 from audio_edge.serving.limits import Limits
 from tests import services
 from tests.conftest import SAMPLE_RATE, tone
@@ -335,6 +339,23 @@ def test_slow_request_is_dropped(command, key_file, sent, answer):
         while part := line.recv(4096):
             received += part
     assert received.split(b" ")[1:2] == ([answer] if answer else [])
+
+
+@pytest.mark.parametrize(("size", "closed"), [(60_000, False), (70_000, True)])
+def test_headers_that_grow_for_ever_are_dropped(size, closed):
+    async def fed():
+        line = SimpleNamespace(get_extra_info=lambda _: None, is_closing=lambda: False)
+        line.close = lambda: setattr(line, "closed", True)
+        config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
+        spoken = protocol.within(60)(config, ServerState(), {})
+        spoken.connection_made(line)
+        spoken.data_received(b"GET / HTTP/1.1\r\na: ")
+        for _ in range(0, size, 1000):
+            spoken.data_received(b"b" * 1000)
+        spoken.connection_lost(OSError())
+        return hasattr(line, "closed")
+
+    assert asyncio.run(fed()) is closed
 
 
 def test_stopping_answers_what_is_at_work(path):

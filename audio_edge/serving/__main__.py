@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from audio_edge.errors import UserError, command
@@ -71,11 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with _bound(args.host, args.port) as listening:
-            asyncio.run(_serve(service, uvicorn.Server(config), listening))
+            _run(_serve(service, uvicorn.Server(config), listening))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 async def _serve(service: Any, server: Any, listening: socket.socket) -> None:

@@ -154,7 +154,9 @@ def cut(waveform: np.ndarray, length: int) -> tuple[list[int], np.ndarray]:
         length: Samples of a clip.
     """
     missing = length - len(waveform)
-    if missing >= 0:
+    if not missing:
+        return [0], waveform[None]
+    if missing > 0:
         padded = np.pad(waveform, (missing // 2, missing - missing // 2))
         return [0], padded[None]
     starts = [*range(0, len(waveform) - length, length), len(waveform) - length]

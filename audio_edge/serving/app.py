@@ -13,6 +13,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 import audio_edge
@@ -25,6 +26,7 @@ from audio_edge.serving.limits import Limits
 from audio_edge.serving.pool import Pool
 from audio_edge.serving.process import Answer, Died
 from audio_edge.serving.shelf import Shelf
+from audio_edge.serving.shortcut import PATH, Shortcut
 from audio_edge.serving.wire import SAMPLE_BYTES
 
 Feed = Callable[[bytes, dict[str, Any]], None]
@@ -77,12 +79,14 @@ def create(
         description="Recordings and live sound in, detections and probabilities out.",
     )  # fmt: skip
     app.state.pool, app.state.journal = pool, journal
-    app.add_middleware(
-        Gate, known=lambda: ring.known if ring else None, limits=limits, journal=journal
-    )
     _errors(app)
     _facts(app, pool, journal)
     _work(app, pool, journal, limits, feed)
+    routes = (one for one in app.routes if isinstance(one, APIRoute))
+    app.add_middleware(Shortcut, route=next(one for one in routes if one.path == PATH))
+    app.add_middleware(
+        Gate, known=lambda: ring.known if ring else None, limits=limits, journal=journal
+    )
     return app
 
 
@@ -141,7 +145,7 @@ def _work(
     """The routes that ask a worker."""
 
     @app.post(
-        "/v1/recognize", response_model=forms.Recognized, openapi_extra=forms.RECORDING,
+        PATH, response_model=forms.Recognized, openapi_extra=forms.RECORDING,
         responses=forms.errors(400, 401, 404, 408, 413, 422, 503, 504),
     )  # fmt: skip
     async def recognize(

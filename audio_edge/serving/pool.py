@@ -47,6 +47,7 @@ class Pool:
         self.models: dict[str, Held] = {}
         self._workers: list[Process] = []
         self._idle: asyncio.Queue[Process] = asyncio.Queue()
+        self._asking = 0
         self._keepers: list[asyncio.Task[None]] = []
         self._numbers = itertools.count()
 
@@ -80,7 +81,7 @@ class Pool:
         tries = 0
         while True:
             try:
-                worker = await asyncio.wait_for(self._free(), self._limits.wait_timeout_s)
+                worker = await self._free()
             except asyncio.TimeoutError:
                 return refusal(503, "every worker is busy; try again later")
             try:
@@ -144,6 +145,19 @@ class Pool:
         return False
 
     async def _free(self) -> Process:
+        """The next free worker, in the order in which it was asked for one."""
+        if not self._asking:
+            while not self._idle.empty():
+                worker = self._idle.get_nowait()
+                if worker.alive:
+                    return worker
+        self._asking += 1
+        try:
+            return await asyncio.wait_for(self._next(), self._limits.wait_timeout_s)
+        finally:
+            self._asking -= 1
+
+    async def _next(self) -> Process:
         while True:
             worker = await self._idle.get()
             if worker.alive:

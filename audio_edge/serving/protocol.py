@@ -1,39 +1,50 @@
-"""HTTP/1.1 as uvicorn speaks it, with a limit on how long a request's headers may take.
+"""HTTP/1.1 as uvicorn speaks it, with limits on a request's headers.
 
-uvicorn limits the pause between requests, but a request that has begun may drip for ever; each
-such connection would hold one of the places there are.
+uvicorn limits the pause between requests, but a request that has begun may drip for ever, and its
+headers may grow for ever; each such connection would hold one of the places there are.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_BYTES = 1 << 16
 
 
-def within(seconds: float) -> type[H11Protocol]:
-    """The protocol whose connections are closed if headers take longer than that."""
+def within(seconds: float) -> type[HttpToolsProtocol]:
+    """The protocol whose connections are closed if headers take longer, or more than 64 KiB."""
 
-    class Protocol(H11Protocol):
+    class Protocol(HttpToolsProtocol):
         """One connection."""
 
         _slow: asyncio.TimerHandle | None = None
+        _taken = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._slow = self.loop.call_later(seconds, self._drop)
+            self._expect()
 
         def data_received(self, data: bytes) -> None:
+            if self._slow is None and (self.cycle is None or self.cycle.response_complete):
+                self._expect()
+            self._taken += len(data)
             super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                self._calm()
-            elif self._slow is None and self.timeout_keep_alive_task is None:
-                self._slow = self.loop.call_later(seconds, self._drop)
+            if self._slow is not None and self._taken > HEADER_BYTES:
+                self._drop()
+
+        def on_headers_complete(self) -> None:
+            self._calm()
+            super().on_headers_complete()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._calm()
             super().connection_lost(exc)
+
+        def _expect(self) -> None:
+            self._taken = 0
+            self._slow = self.loop.call_later(seconds, self._drop)
 
         def _calm(self) -> None:
             if self._slow is not None:
@@ -41,8 +52,8 @@ def within(seconds: float) -> type[H11Protocol]:
                 self._slow = None
 
         def _drop(self) -> None:
-            self._slow = None
-            if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self._calm()
+            if not self.transport.is_closing():
                 self.transport.close()
 
     return Protocol

@@ -26,6 +26,8 @@ try:
 except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
+_IN_MEMORY = hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")
+
 
 class Worker:
     """Models and live streams of one process, and how it answers.
@@ -91,7 +93,7 @@ class Worker:
 @contextlib.contextmanager
 def in_a_file(content: bytes) -> Iterator[str]:
     """The path of a file with this content, in memory where the system can."""
-    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+    if _IN_MEMORY:
         handle = os.memfd_create("recording")
         try:
             with open(handle, "wb", closefd=False) as file:
