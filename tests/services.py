@@ -50,6 +50,10 @@ class Command:
         assert self._listening.wait(60), self.lines
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return next(line["url"] for line in self.lines if line.get("event") == "listening")
 

@@ -8,7 +8,10 @@ import io
 import json
 import logging
 import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -266,6 +269,55 @@ def test_replaced_model_is_taken_up_and_a_bad_one_is_not(carded, tmp_path, caplo
         path.write_bytes(carded)
         assert until(lambda: version() == "3")
         assert is_well(client)
+
+
+def limit_files(pid: int, size: int) -> None:
+    """What a full disk is to a process: it may write no file beyond this size."""
+    resource = pytest.importorskip("resource")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
+def test_full_disk_keeps_the_old_model_and_the_new_one_comes_when_there_is_space(carded, tmp_path):
+    path = tmp_path / "tones.tflite"
+    path.write_bytes(carded)
+    with services.Command(f"tones={path}", "--workers", "1", "--look-s", "0.05") as command:
+
+        def told(event):
+            return [line for line in command.lines if line.get("event") == event]
+
+        def answer():
+            return httpx2.post(f"{command.url}/v1/recognize", content=CONTENT)
+
+        limit_files(command.pid, 0)
+        (tmp_path / "new").write_bytes(swapped(carded))
+        os.replace(tmp_path / "new", path)
+        assert until(lambda: told("reload_failed"))
+        time.sleep(0.3)  # several looks
+        [failure] = told("reload_failed")
+        assert re.fullmatch(
+            r".*tones.tflite: cannot be copied to .*; free space there", failure["error"]
+        )
+        assert (heard(answer()), answer().json()["version"]) == (["low"], 1)
+        limit_files(command.pid, -1)
+        assert until(lambda: told("reloaded"))
+        assert (heard(answer()), answer().json()["version"]) == (["high"], 2)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+def test_log_that_cannot_be_written_stops_nothing(path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "audio_edge.serving", path, "--port", str(port)]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen([*command, "--workers", "1"], stderr=full, cwd=services.ROOT)
+    try:
+        assert until(lambda: _open("127.0.0.1", port))
+        answer = httpx2.post(f"http://127.0.0.1:{port}/v1/recognize", content=CONTENT)
+        assert heard(answer) == ["low"]
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_command_asks_for_a_key_everywhere_but_at_health(command, key_file):

@@ -188,7 +188,7 @@ class Pool:
                     self._workers.remove(worker)
                 else:
                     await asyncio.sleep(_PAUSE_S)
-                self._tell("worker_died", pid=worker.pid)
+                self._tell("worker_died", pid=worker.pid, exit=worker.exit)
             finally:
                 await worker.stop()
 

@@ -83,6 +83,11 @@ class Process:
         """The system's number of the process."""
         return self._process.pid
 
+    @property
+    def exit(self) -> int | None:
+        """How the process ended: its exit status, or less the number of the signal; None yet."""
+        return self._process.returncode
+
     async def ask(self, header: dict[str, Any], payload: bytes = b"") -> Answer:
         """Send a request and wait for its answer.
 

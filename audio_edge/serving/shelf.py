@@ -31,6 +31,7 @@ class Served:
     stamp: tuple[int, ...]
     digest: str
     facts: dict[str, Any]
+    failure: str = ""  # of the last look, told already
 
 
 class Shelf:
@@ -57,14 +58,17 @@ class Shelf:
         """Check every file and hand it to the pool, before its workers start.
 
         Raises:
-            UserError: A file cannot be served.
+            UserError: A file cannot be served, or there is no space for its copy.
         """
         for name, path in self._paths.items():
             stamp = files.stamp(path)
-            self.served[name] = await self._take(name, stamp, read_model(path))
+            try:
+                self.served[name] = await self._take(name, stamp, read_model(path))
+            except OSError as error:
+                raise UserError(str(error)) from error
 
     async def watch(self, pause_s: float) -> None:
-        """Look for replaced files for ever; a bad one is told once, and the old one goes on."""
+        """Look for replaced files for ever; a failure is told once, and the old one goes on."""
         while True:
             await asyncio.sleep(pause_s)
             for name in self._paths:
@@ -82,10 +86,13 @@ class Shelf:
             if files.sha256(content) == served.digest:
                 return
             self.served[name] = await self._take(name, stamp, content)
-        except (UserError, OSError) as error:  # OSError: no process could be started
-            if not isinstance(error, UserError):
-                served.stamp = ()  # try again
-            self._tell("reload_failed", model=name, error=str(error), kept=served.facts["version"])
+        except (UserError, OSError) as error:
+            if not isinstance(error, UserError):  # no space for the copy, or no process: try again
+                served.stamp = ()
+            if str(error) != served.failure:
+                kept = served.facts["version"]
+                self._tell("reload_failed", model=name, error=str(error), kept=kept)
+            served.failure = str(error)
             return
         self._tell("reloaded", model=name, version=self._versions[name])
 
@@ -93,7 +100,11 @@ class Shelf:
         path, version = self._paths[name], self._versions[name] + 1
         copy = self._folder / f"{name}.{version}.tflite"
         try:
-            files.write_bytes(copy, content)
+            try:
+                copy.write_bytes(content)
+            except OSError as error:
+                reason = f"cannot be copied to {self._folder} ({error.strerror})"
+                raise OSError(f"{path}: {reason}; free space there") from error
             held = Held(name, version, str(copy))
             answer = await self._pool.check(held)
             facts = json.loads(answer.content)
