@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         models = {"loud": model_path(Path(folder))}
         with services.client(models, workers=2, limits=LIMITS) as client:
-            before = services.workers(client)
+            while len(before := services.workers(client)) < 2:
+                time.sleep(0.1)
             print(dict(statuses(client, count)), "the same workers:",
                   before == services.workers(client))  # fmt: skip
 
