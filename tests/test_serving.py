@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -183,7 +184,10 @@ def test_models_come_with_their_cards(client, tone_card):
 
 
 def test_openapi_page_and_schema_are_there(client):
-    assert client.get("/docs").status_code == 200
+    page = client.get("/docs").text
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(parts) == 3 and "http" not in page  # nothing comes from elsewhere
+    assert {client.get(part).status_code for part in parts} == {200}
     paths = client.get("/openapi.json").json()["paths"]
     assert "multipart/form-data" in paths["/v1/recognize"]["post"]["requestBody"]["content"]
     assert "/v1/models/{name}:predict" in paths
@@ -222,12 +226,13 @@ def test_names_are_looked_up_and_never_paths(client, name):
 
 def listened(client, wave, *, encoding="pcm16", packet=777, **query):
     """What a live stream hears: (first message, detections)."""
-    samples = audio.to_int16(wave) if encoding == "pcm16" else wave.astype("<f4")
+    if wave.dtype != np.int16:
+        wave = audio.to_int16(wave) if encoding == "pcm16" else wave.astype("<f4")
     query = "&".join(f"{key}={value}" for key, value in query.items())
     with client.websocket_connect(f"/v1/listen?model=tones&format={encoding}&{query}") as socket:
         first, heard = socket.receive_json(), []
-        for start in range(0, len(samples), packet):
-            socket.send_bytes(samples[start : start + packet].tobytes())
+        for start in range(0, len(wave), packet):
+            socket.send_bytes(wave[start : start + packet].tobytes())
         socket.send_text("end")
         with pytest.raises(WebSocketDisconnect) as closed:
             while True:
@@ -246,6 +251,20 @@ def test_live_sound_gives_the_detections_of_a_detector(client, path, encoding):
     wanted = [found for found in map(detector.push, hops) if found]
     assert heard == [dataclasses.asdict(item) for item in wanted]
     assert [item["label"] for item in heard] == ["low", "high"]
+
+
+@pytest.mark.parametrize("model", ["model_int8", "model_int8_streaming"])
+def test_live_sound_is_heard_by_trained_files_as_the_detector_hears_it(model):
+    folder = services.ROOT / "tests" / "android"
+    wave, _ = soundfile.read(folder / "snr15_seed110.wav", dtype="int16")
+    path = str(folder / f"{model}.tflite")
+    with services.client({"tones": path}) as client:
+        _, heard = listened(client, wave, packet=1600)
+    detector = Detector(path)
+    hops = range(0, len(wave), detector.hop_samples)
+    found = (detector.push(wave[at : at + detector.hop_samples]) for at in hops)
+    assert heard == [dataclasses.asdict(item) for item in found if item]
+    assert len(heard) >= 3
 
 
 def test_live_streams_have_states_of_their_own(client):

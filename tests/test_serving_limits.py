@@ -329,6 +329,7 @@ def test_command_asks_for_a_key_everywhere_but_at_health(command, key_file):
         answer = httpx2.post(f"{command.url}/v1/recognize", content=CONTENT, headers=head)
         assert (answer.status_code, "key" in answer.json()["error"]) == (401, True)
     assert get(f"{command.url}/healthz").status_code == 200
+    assert get(f"{command.url}/openapi.json").json()["security"] == [{"key": []}]
     assert get(f"{command.url}/v1/models", headers=right).status_code == 200
     with httpx2.Client(base_url=command.url, headers={"X-API-Key": key_file[1]}) as client:
         assert is_well(client)

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 import audio_edge
@@ -74,8 +75,9 @@ def create(
                 await pool.stop()
                 journal.tell("stopped")
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its page loads nothing from elsewhere
         title="audio_edge", version=audio_edge.__version__, lifespan=lifespan, redoc_url=None,
+        static_url="/docs/static",
         description="Recordings and live sound in, detections and probabilities out.",
     )  # fmt: skip
     app.state.pool, app.state.journal = pool, journal
@@ -87,7 +89,23 @@ def create(
     app.add_middleware(
         Gate, known=lambda: ring.known if ring else None, limits=limits, journal=journal
     )
+    if ring:
+        _locked(app)
     return app
+
+
+def _locked(app: FastAPI) -> None:
+    """Tell the page of the schema that a key is needed, so that it asks for one."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = plain()
+        schemes = {"key": {"type": "http", "scheme": "bearer"}}
+        schema.setdefault("components", {})["securitySchemes"] = schemes
+        schema["security"] = [{"key": []}]
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _errors(app: FastAPI) -> None:

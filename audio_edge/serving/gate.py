@@ -15,7 +15,7 @@ from audio_edge.serving import keys
 from audio_edge.serving.journal import Journal
 from audio_edge.serving.limits import Limits
 
-OPEN = ("/healthz", "/docs", "/openapi.json", "/docs/oauth2-redirect")  # no key is asked for
+OPEN = ("/healthz", "/docs", "/openapi.json")  # no key is asked for, nor below /docs
 _LONGEST = 200  # characters of a path in the log
 
 
@@ -83,7 +83,7 @@ class Gate:
     def _refuse(self, scope: Scope, facts: dict[str, Any]) -> JSONResponse | None:
         """The answer to who may not go on."""
         known = self._known()
-        if known is not None and scope["path"] not in OPEN:
+        if known is not None and not _open(scope["path"]):
             name = keys.owner(_key(Headers(scope=scope)), known)
             if name is None:
                 error = {"error": "a key is needed: Authorization: Bearer KEY"}
@@ -96,6 +96,10 @@ class Gate:
             error = {"error": f"{most} {what} are at work; try again later"}
             return JSONResponse(error, 503, {"Retry-After": "1"})
         return None
+
+
+def _open(path: str) -> bool:
+    return path in OPEN or path.startswith("/docs/")
 
 
 def _key(headers: Headers) -> str:
