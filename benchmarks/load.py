@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -22,8 +24,32 @@ import soundfile
 
 from audio_edge import audio, scoring
 from audio_edge.detector import Detector
+from audio_edge.errors import UserError
 
 PACKET_S = 0.1  # of a live stream's message
+
+
+def start(models: list[str], options: list[str]) -> tuple[subprocess.Popen[str], str]:
+    """A service on a free port, and its address.
+
+    Raises:
+        UserError: It does not start.
+    """
+    service = subprocess.Popen(
+        [sys.executable, "-m", "audio_edge.serving", *models, "--port", "0", *options],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert service.stderr
+    for line in service.stderr:
+        told = json.loads(line) if line.startswith("{") else {}
+        if told.get("event") == "listening":
+            # its log must go somewhere: a full pipe would stop it
+            subprocess.Popen(["cat"], stdin=service.stderr, stdout=subprocess.DEVNULL)
+            return service, told["url"]
+        if not told:
+            service.wait()
+            raise UserError(line.strip().removeprefix("error: "))
+    raise UserError(f"{models[0]}: the service did not start; start it by itself to see why")
 
 
 def wav(sample_rate: int) -> bytes:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -54,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--workers, --clients and --rounds must be >= 1, --streams >= 0")
     if not (args.seconds >= 1 and args.half_s > 0 and (args.kill_s is None or args.kill_s > 0)):
         raise UserError("--seconds must be >= 1, --half-s and --kill-s > 0")
-    service, url = _start(args.model, args.workers, args.streams)
+    options = ["--workers", str(args.workers), "--streams", str(max(1, args.streams))]
+    service, url = load.start([f"model={args.model}"], options)
     try:
         results = {"device": measure.device(), **_measure(args, service.pid, url)}
     finally:
@@ -145,25 +144,6 @@ async def _watched(
     if killer:
         killer.cancel()
     return await task
-
-
-def _start(model: str, workers: int, streams: int) -> tuple[subprocess.Popen[str], str]:
-    options = ["--port", "0", "--workers", str(workers), "--streams", str(max(1, streams))]
-    service = subprocess.Popen(
-        [sys.executable, "-m", "audio_edge.serving", f"model={model}", *options],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert service.stderr
-    for line in service.stderr:
-        told = json.loads(line) if line.startswith("{") else {}
-        if told.get("event") == "listening":
-            # its log must go somewhere: a full pipe would stop it
-            subprocess.Popen(["cat"], stdin=service.stderr, stdout=subprocess.DEVNULL)
-            return service, told["url"]
-        if not told:
-            service.wait()
-            raise UserError(line.strip().removeprefix("error: "))
-    raise UserError(f"{model}: the service did not start; start it by itself to see why")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ ACCENTS = (
     "en", "en-029", "en-GB-scotland", "en-GB-x-gbclan", "en-GB-x-gbcwmd", "en-GB-x-rp",
     "en-US", "en-US-nyc",
 )  # fmt: skip
+FOREIGN = ("af", "de", "nl")  # English read as in another language; no data set is spoken so
 PICO = ("en-US", "en-GB")
 # 59 of the 104 variants. Left out: whispers, robots and distortions; those whose words a template
 # matcher confuses (Alicia, Lee, kaukovalta); the far too quick or slow (antonio, Marco); all but
@@ -34,7 +35,8 @@ VARIANTS = (
 class Voice:
     """One voice: an accent, and for espeak the variant that says who speaks.
 
-    engine: "espeak" or "pico"; accent: of `ACCENTS` or `PICO`; variant: of `VARIANTS`, "" for pico.
+    engine: "espeak" or "pico"; accent: of `ACCENTS`, `FOREIGN` or `PICO`; variant: of `VARIANTS`, ""
+    for pico.
     """
 
     engine: str
@@ -42,10 +44,10 @@ class Voice:
     variant: str = ""
 
     def __post_init__(self) -> None:
-        known = {"espeak": (ACCENTS, VARIANTS), "pico": (PICO, ("",))}.get(self.engine)
+        known = {"espeak": (ACCENTS + FOREIGN, VARIANTS), "pico": (PICO, ("",))}.get(self.engine)
         if not known or self.accent not in known[0] or self.variant not in known[1]:
             raise UserError(
-                f"no such voice: {self.name}; see ACCENTS, VARIANTS and PICO in {__name__}"
+                f"no such voice: {self.name}; see ACCENTS, FOREIGN, VARIANTS and PICO in {__name__}"
             )
 
     @property
