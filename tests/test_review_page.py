@@ -11,8 +11,9 @@ import pytest
 
 from audio_edge.errors import UserError
 from audio_edge.review import page
-from audio_edge.review.queue import Queue, Terms, create
+from audio_edge.review.queue import Queue, create
 from audio_edge.review.server import Server
+from audio_edge.review.terms import Terms
 from tests import browser
 
 LABELS = ("silence", "stop", '<b>&"', "unknown")

@@ -13,7 +13,10 @@ from audio_edge.detector import Detection
 from audio_edge.errors import UserError
 from audio_edge.hits import Hits
 from audio_edge.review import choice, sources
-from audio_edge.review.queue import FILE, Queue, Terms, create, digest_of
+from audio_edge.review.items import digest_of
+from audio_edge.review.queue import Queue, create
+from audio_edge.review.store import FILE
+from audio_edge.review.terms import Terms
 from tests.conftest import tone
 from training import review
 

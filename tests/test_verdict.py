@@ -5,7 +5,8 @@ import pytest
 
 from audio_edge.errors import UserError
 from audio_edge.retraining import reviewed, verdict
-from audio_edge.review.queue import Terms, create
+from audio_edge.review.queue import create
+from audio_edge.review.terms import Terms
 
 pytest.importorskip("cleanlab", reason="cleanlab is not installed: audio_edge[review]")
 LABELS = ("a", "b", "c")

@@ -21,8 +21,10 @@ import numpy as np
 from audio_edge import audio, card, files
 from audio_edge.errors import UserError, command
 from audio_edge.review import choice, doubts, sources
-from audio_edge.review.queue import FILE, Queue, Terms, create
+from audio_edge.review.queue import Queue, create
 from audio_edge.review.server import Server
+from audio_edge.review.store import FILE
+from audio_edge.review.terms import Terms
 from audio_edge.streaming_interpreter import open_model
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from audio_edge.datasets import pipeline
 from audio_edge.datasets.pipeline import Split
 from audio_edge.errors import UserError
 from audio_edge.learner import Material
-from audio_edge.review.queue import Item, Queue
+from audio_edge.review.items import Item
+from audio_edge.review.queue import Queue
 from audio_edge.run import Run
 
 

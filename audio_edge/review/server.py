@@ -10,7 +10,8 @@ from typing import Any
 from audio_edge import audio, media
 from audio_edge.errors import UserError
 from audio_edge.review import page
-from audio_edge.review.queue import Item, Queue
+from audio_edge.review.items import Item
+from audio_edge.review.queue import Queue
 
 _MAX_BODY = 1 << 16
 

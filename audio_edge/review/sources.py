@@ -13,7 +13,8 @@ import numpy as np
 from audio_edge import audio, files
 from audio_edge.errors import UserError
 from audio_edge.review import choice
-from audio_edge.review.queue import MAX_S, Queue, digest_of
+from audio_edge.review.items import MAX_S, digest_of
+from audio_edge.review.queue import Queue
 
 Scores = Callable[[np.ndarray, int], dict[str, float]]
 
