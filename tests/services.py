@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import soundfile
 from fastapi.testclient import TestClient
 
 from audio_edge.serving import app
 from audio_edge.serving.limits import Limits
+from tests.conftest import SAMPLE_RATE, tone
 
 ROOT = Path(__file__).parents[1]
 PRELUDE = """
@@ -89,3 +94,21 @@ def workers(test_client: TestClient) -> list[int]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def recording(order: Sequence[tuple[str, float]], form: str = "WAV") -> bytes:
+    """Tones one after the other, as (label, seconds), in some format."""
+    file = io.BytesIO()
+    wave = np.concatenate([tone(label, seconds) for label, seconds in order])
+    soundfile.write(file, wave, SAMPLE_RATE, format=form)
+    return file.getvalue()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False

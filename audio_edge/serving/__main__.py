@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )  # fmt: skip
     parser.add_argument(
-        "models", nargs="+", metavar="MODEL", help="model file (.tflite), or NAME=FILE"
-    )
+        "models", nargs="+", metavar="MODEL",
+        help="model file (.tflite), a model's folder in a registry, or NAME=one of them",
+    )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one")
     parser.add_argument(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audio_edge import files
+from audio_edge import files, registry
 from audio_edge.card import read_model, split
 from audio_edge.errors import UserError
 from audio_edge.serving.pool import Held, Pool
@@ -124,14 +124,20 @@ class Shelf:
 def named(models: Sequence[str]) -> dict[str, str]:
     """Name -> file, of arguments PATH or NAME=PATH; else the name is the card's, or the file's.
 
+    The folder of a model in a registry stands for its current file, and for its own name.
+
     Raises:
         UserError: A file cannot be read, or a name is missing, unfit or taken.
     """
     found: dict[str, str] = {}
     for given in models:
+        name: str | None
         name, equals, path = given.partition("=")
         if not equals or os.path.exists(given):
-            path = given
+            name, path = None, given
+        if os.path.isdir(path):
+            name, path = name or Path(path).resolve().name, _current(path)
+        elif name is None:
             _, card = split(read_model(path), source=path)
             name = card.name if card else Path(path).stem
         if not _NAME.fullmatch(name) or not name.strip("."):
@@ -142,3 +148,11 @@ def named(models: Sequence[str]) -> dict[str, str]:
     if not found:
         raise UserError("no model given; usage: python -m audio_edge.serving MODEL...")
     return found
+
+
+def _current(folder: str) -> str:
+    """The path that follows what is promoted in a registry."""
+    path = os.path.join(folder, registry.CURRENT, registry.MODEL)
+    if not os.path.exists(path):
+        raise UserError(f"{folder}: a folder without a current version; promote one or give a file")
+    return path
