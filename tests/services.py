@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from audio_edge.serving import app
 from audio_edge.serving.limits import Limits
-from tests.conftest import SAMPLE_RATE, tone
+from tests.conftest import SAMPLE_RATE
 
 ROOT = Path(__file__).parents[1]
 PRELUDE = """
@@ -96,11 +96,10 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def recording(order: Sequence[tuple[str, float]], form: str = "WAV") -> bytes:
-    """Tones one after the other, as (label, seconds), in some format."""
+def recording(*pieces: np.ndarray) -> bytes:
+    """Sounds one after the other, as WAV."""
     file = io.BytesIO()
-    wave = np.concatenate([tone(label, seconds) for label, seconds in order])
-    soundfile.write(file, wave, SAMPLE_RATE, format=form)
+    soundfile.write(file, np.concatenate(pieces), SAMPLE_RATE, format="WAV")
     return file.getvalue()
 
 

@@ -20,6 +20,9 @@ import soundfile
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from audio_edge.review.queue import create
+from audio_edge.review.terms import Terms
+from audio_edge.serving.feed import Feeding
 from tests import services
 from tests.conftest import SAMPLE_RATE, tone
 from tests.models_for_tests import CLIP_SAMPLES, carded, loudness_model
@@ -36,8 +39,10 @@ def model_path(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    path = model_path(tmp_path_factory.mktemp("served"))
-    with services.client({"loud": path}, limits=LIMITS) as found:
+    folder = tmp_path_factory.mktemp("served")
+    create(folder / "queue", Terms(("loud", "quiet"), consent="the testers"))
+    feed = Feeding(str(folder / "queue"), control=0.5)
+    with services.client({"loud": model_path(folder)}, limits=LIMITS, feed=feed) as found:
         yield found
 
 

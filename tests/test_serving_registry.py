@@ -14,9 +14,10 @@ from audio_edge.card import attach, split
 from audio_edge.errors import UserError
 from audio_edge.serving import shelf
 from tests import services
+from tests.conftest import tone
 from tests.services import recording, until
 
-ORDER = [("silence", 0.3), ("low", 0.15), ("silence", 0.3)]
+CONTENT = recording(tone("silence", 0.3), tone("low", 0.15), tone("silence", 0.3))
 
 
 @pytest.fixture
@@ -44,12 +45,12 @@ def test_folder_of_a_registry_stands_for_its_current_file_and_its_name(models):
 
 def test_promotion_and_rollback_are_taken_up_without_a_lost_request(models, caplog):
     caplog.set_level(logging.INFO, "audio_edge.serving")
-    content, answers, stop = recording(ORDER), [], threading.Event()
+    answers, stop = [], threading.Event()
     with services.client(shelf.named([str(models / "mine")]), workers=2, look_s=0.05) as client:
 
         def ask():
             while not stop.is_set():
-                answers.append(client.post("/v1/recognize", content=content))
+                answers.append(client.post("/v1/recognize", content=CONTENT))
 
         def version():
             return answers[-1].json()["version"] if answers else 0

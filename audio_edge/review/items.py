@@ -25,7 +25,7 @@ class Item:
         model_sha256: Of that model's file, "" where it is not known.
         scores: Of each label, as that model gave them.
         why: One of `WHYS`.
-        given: The label that a data set has for it, or "".
+        given: The label that a data set, or who reported it, says it has, or "".
         sample_rate: Hz.
         samples: How many.
         added: Seconds since 1970.

@@ -56,7 +56,7 @@ def render(title: str, labels: Sequence[str]) -> str:
 <div id="clip" hidden>
 <p class="facts"><span class="why" id="why"></span>
 <span>from <b id="source"></b></span><span>heard by <b id="model"></b></span>
-<span>the data set says <b id="given"></b></span></p>
+<span>said to be <b id="given"></b></span></p>
 <div class="sound"><img id="picture" alt="Spectrogram of the clip; click to play from there">
 <i id="head" hidden></i><small class="high" id="high"></small><small class="low" id="low"></small>
 </div>

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from audio_edge.errors import UserError, command
+from audio_edge.review import choice
 from audio_edge.serving.limits import Limits
 
 _SPARE = 64  # connections beyond those of requests and streams, for looks at health and metrics
@@ -38,6 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keys", metavar="FILE", help="ask for a key of this file")
     parser.add_argument("--look-s", type=float, default=1.0, help="between looks for new files")
     parser.add_argument("--log-level", default="info", choices=("info", "warning", "error"))
+    review = parser.add_argument_group("what the review queue takes of requests with consent=true")
+    review.add_argument(
+        "--queue", metavar="FOLDER", help="of training.review; else nothing is kept"
+    )
+    review.add_argument("--against", metavar="NAME", help="model served that may disagree")
+    review.add_argument(
+        "--margin", type=float, default=choice.MARGIN, help="of scores, that is low"
+    )
+    review.add_argument("--control", type=float, default=choice.CONTROL, help="share taken anyway")
     limits = parser.add_argument_group("limits")
     for item in dataclasses.fields(Limits):
         kind = type(item.default)
@@ -57,9 +67,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = [item.name for item in dataclasses.fields(Limits)]
     bounds = Limits(**{name: getattr(args, name) for name in names})
     journal.log_to_stderr(args.log_level)
+    feeding = None
+    if args.against is not None and args.queue is None:
+        raise UserError("--against is for the review queue; give --queue FOLDER too")
+    if args.queue is not None:
+        from audio_edge.serving.feed import Feeding
+
+        feeding = Feeding(args.queue, args.against, args.margin, args.control)
     service = app.create(
         shelf.named(args.models), workers=args.workers, limits=bounds, keys_file=args.keys,
-        look_s=args.look_s,
+        feed=feeding, look_s=args.look_s,
     )  # fmt: skip
     config = uvicorn.Config(
         service, lifespan="off", access_log=False,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from audio_edge import audio
+from audio_edge import files
+from audio_edge.card import read_model
 from audio_edge.detector import Detector
 from audio_edge.errors import UserError
+from audio_edge.serving import chosen
+from audio_edge.serving.chosen import Chosen
+from audio_edge.serving.ear import Ear
 from audio_edge.streaming_interpreter import StreamingInterpreter, open_model
 
-FORMATS: dict[str, np.dtype[Any]] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 INPUT, OUTPUT, SIGNATURE = "waveform", "probs", "serving_default"  # as in our SavedModel
 
 
@@ -29,8 +32,9 @@ class Model:
 
     def __init__(self, path: str, name: str, version: int) -> None:
         self.name, self.version = name, version
-        self.interpreter = open_model(path)
-        self.detector = Detector(self.interpreter)
+        self._sha256 = files.sha256(read_model(path))
+        self.detector = Detector(open_model(path))
+        self.interpreter = self.detector.model
         self.detector.detect(np.zeros(self.interpreter.clip_samples, np.float32))
 
     def facts(self) -> dict[str, Any]:
@@ -46,31 +50,78 @@ class Model:
         }  # fmt: skip
 
     def recognize(
-        self, path: str | os.PathLike[str], output: str, *, max_s: float, max_samples: int
-    ) -> dict[str, Any]:
+        self, waveform: np.ndarray, output: str, *, wish: Mapping[str, Any] | None = None,
+        other: Model | None = None,
+    ) -> tuple[dict[str, Any], list[Chosen]]:  # fmt: skip
         """Detections in a recording, or the probabilities of its clips end to end.
 
         A recording that is shorter than a clip stands in the middle of one; the last clip of a
         longer one ends with it.
 
-        Raises:
-            UserError: The recording is damaged or beyond a limit.
+        Args:
+            waveform: float32 [samples > 0] at the model's rate.
+            output: "detections" or "probabilities".
+            wish: What is wanted for the review queue, see `chosen.choose`; None is nothing.
+            other: Gives the second opinion.
+
+        Returns:
+            The answer, and the clips that are worth a person's time.
         """
-        model = self.interpreter
-        rate = model.sample_rate
-        waveform, _ = audio.read(path, sample_rate=rate, max_s=max_s, max_samples=max_samples)
+        model, rate = self.interpreter, self.interpreter.sample_rate
         answer: dict[str, Any] = {
             "model": self.name, "version": self.version, "seconds": len(waveform) / rate,
         }  # fmt: skip
         if output == "detections":
-            heard = self.detector.detect(waveform)
-            return {**answer, "detections": [dataclasses.asdict(item) for item in heard]}
-        starts, clips = cut(waveform, model.clip_samples)
-        rows = [
-            {"start_s": start / rate, "probabilities": dict(zip(model.labels, row, strict=True))}
-            for start, row in zip(starts, model(clips).tolist(), strict=True)
-        ]
-        return {**answer, "clips": rows}
+            traced = self.detector.trace(waveform)
+            answer["detections"] = [dataclasses.asdict(item) for item in traced[0]]
+            starts = chosen.starts(self.detector, *traced, len(waveform))
+        else:
+            starts, clips = cut(waveform, model.clip_samples)
+            rows = model(clips).tolist()
+            answer["clips"] = [
+                {"start_s": at / rate, "probabilities": dict(zip(model.labels, row, strict=True))}
+                for at, row in zip(starts, rows, strict=True)
+            ]
+        if wish is None:
+            return answer, []
+        found = self._choose(waveform, starts, wish, self._second(other))
+        return {**answer, "review": [clip.told() for clip in found]}, found
+
+    def report(
+        self, waveform: np.ndarray, time_s: float | None
+    ) -> tuple[dict[str, Any], list[Chosen]]:
+        """The clip that somebody says was misheard, and what is told of it.
+
+        Args:
+            waveform: float32 [samples > 0] at the model's rate.
+            time_s: The middle of the clip; None is the first detection, or the strongest score.
+
+        Raises:
+            UserError: The recording ends before.
+        """
+        seconds = len(waveform) / self.interpreter.sample_rate
+        if time_s is not None and time_s > seconds:
+            raise UserError(f"the recording ends before {time_s:g} s; give a time within it")
+        if time_s is None:
+            heard, times, scores = self.detector.trace(waveform)
+            [start] = chosen.starts(self.detector, heard[:1], times, scores, len(waveform))
+        else:
+            start = chosen.start_at(time_s, self.interpreter, len(waveform))
+        found = self._choose(waveform, [start], {"why": "reported"}, None)
+        told = {"model": self.name, "version": self.version, "seconds": seconds}
+        return {**told, **found[0].told()}, found
+
+    def _choose(
+        self, waveform: np.ndarray, starts: Iterable[int], wish: Mapping[str, Any],
+        other: chosen.Heard | None,
+    ) -> list[Chosen]:  # fmt: skip
+        by = {"model": self.name, "model_sha256": self._sha256}
+        return chosen.choose(self.interpreter, other, waveform, starts, wish, by)
+
+    def _second(self, other: Model | None) -> chosen.Heard | None:
+        """Another model, unless it was replaced by one that hears something else."""
+        alike = other and chosen.alike(self.interpreter, other.interpreter)
+        return other.interpreter if other and alike else None
 
     def predict(self, body: bytes) -> dict[str, Any]:
         """The answer to a predict request of TensorFlow Serving, by rows or by columns.
@@ -113,37 +164,16 @@ class Model:
         probs: list[list[float]] = self.interpreter(np.clip(clips, -1, 1)).tolist()
         return probs
 
-    def listen(self, encoding: str) -> Ear:
-        """A new live stream, its samples in one of `FORMATS`."""
+    def listen(
+        self, encoding: str, *, wish: Mapping[str, Any] | None = None, other: Model | None = None
+    ) -> Ear:
+        """A new live stream, its samples in one of `ear.FORMATS`; the rest as `recognize`."""
         model = self.interpreter
         own = model.fork() if isinstance(model, StreamingInterpreter) else model
-        return Ear(Detector(own), encoding)
-
-
-class Ear:
-    """One live stream: bytes in, detections out."""
-
-    def __init__(self, detector: Detector, encoding: str) -> None:
-        self._detector, self._dtype = detector, FORMATS[encoding]
-
-    def push(self, content: bytes) -> list[dict[str, Any]]:
-        """Take the next samples, any number of them.
-
-        Raises:
-            UserError: Half a sample, NaN or infinity.
-        """
-        if len(content) % self._dtype.itemsize:
-            size = self._dtype.itemsize
-            raise UserError(f"a message must hold whole samples of {size} bytes each")
-        samples = np.frombuffer(content, self._dtype)
-        if samples.dtype.kind == "f":
-            if not np.isfinite(samples).all():
-                raise UserError("samples must be finite; they hold NaN or infinity")
-            samples = np.clip(samples, -1, 1)
-        hop = self._detector.hop_samples
-        parts = (samples[start : start + hop] for start in range(0, len(samples), hop))
-        heard = (self._detector.push(part) for part in parts)
-        return [dataclasses.asdict(item) for item in heard if item]
+        if wish is None:
+            return Ear(Detector(own), encoding)
+        second = self._second(other)
+        return Ear(Detector(own), encoding, lambda clip: self._choose(clip, [0], wish, second))
 
 
 def cut(waveform: np.ndarray, length: int) -> tuple[list[int], np.ndarray]:

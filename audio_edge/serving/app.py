@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
@@ -30,12 +29,13 @@ from audio_edge.serving.shelf import Shelf
 from audio_edge.serving.shortcut import PATH, Shortcut
 from audio_edge.serving.wire import SAMPLE_BYTES
 
-Feed = Callable[[bytes, dict[str, Any]], None]
+if TYPE_CHECKING:
+    from audio_edge.serving.feed import Feed, Feeding
 
 
 def create(
     models: dict[str, str], *, workers: int, limits: Limits | None = None,
-    keys_file: str | None = None, feed: Feed | None = None, look_s: float = 1.0,
+    keys_file: str | None = None, feed: Feeding | None = None, look_s: float = 1.0,
 ) -> FastAPI:  # fmt: skip
     """The ASGI application. Models are loaded, and workers started, as it starts.
 
@@ -44,16 +44,17 @@ def create(
         workers: Processes that decode and run, >= 1.
         limits: What is refused.
         keys_file: Of `keys`, read again when it changes; None lets everyone in.
-        feed: Called with each recording that was recognised, as it came, and its answer.
+        feed: The review queue that takes doubtful clips, with consent; None keeps nothing.
         look_s: Seconds between two looks for replaced files.
 
     Raises:
-        UserError: A number is out of range, or the file of keys is bad.
+        UserError: A number is out of range, the file of keys is bad, or there is no such queue.
     """
     if workers < 1 or not look_s > 0:
         raise UserError(f"--workers must be >= 1 and --look-s > 0. Received: {workers}, {look_s}")
     limits, journal = limits or Limits(), Journal()
     pool = Pool(workers, limits, journal.tell)
+    feeding = _fed(feed, journal) if feed else None
     ring = keys.Ring(keys_file, journal.tell) if keys_file is not None else None
 
     @contextlib.asynccontextmanager
@@ -61,10 +62,14 @@ def create(
         with tempfile.TemporaryDirectory(prefix="audio_edge_serving_") as folder:
             app.state.shelf = shelf = Shelf(models, pool, Path(folder), journal.tell)
             await shelf.open()
+            if feeding:
+                feeding.check({name: item.facts for name, item in shelf.served.items()})
             await pool.start()
             tasks = [asyncio.create_task(shelf.watch(look_s))]
             if ring:
                 tasks.append(asyncio.create_task(ring.watch(look_s)))
+            if feeding:
+                tasks.append(asyncio.create_task(feeding.tend()))
             journal.tell("started", models=list(models), workers=workers)
             try:
                 yield
@@ -73,6 +78,8 @@ def create(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await pool.stop()
+                if feeding:
+                    await feeding.close(limits.drain_s)
                 journal.tell("stopped")
 
     app = FastAPIOffline(  # its page loads nothing from elsewhere
@@ -169,11 +176,13 @@ def _work(
     async def recognize(
         request: Request, model: str | None = None,
         output: Literal["detections", "probabilities"] = "detections",
+        consent: forms.Consent = False, source: forms.Source = None,
     ) -> Response:  # fmt: skip
         """Detections in a recording with their seconds, or the probabilities of its clips."""
-        name = _model(request.app, model)["name"]
+        served = _model(request.app, model)
+        name, wish = served["name"], feed.wish(served) if feed and consent else None
         content = await body.recording(request, limits)
-        header = {"do": "recognize", "model": name, "output": output}
+        header = {"do": "recognize", "model": name, "output": output, "wish": wish}
         answer = await pool.ask(header, content)
         facts = request.scope["state"]["facts"]
         facts.update(model=name, bytes=len(content))
@@ -181,8 +190,8 @@ def _work(
             facts["audio_s"] = answer.head["seconds"]
             journal.heard(name, answer.head["seconds"], answer.head["heard"])
             if feed:
-                feed(content, json.loads(answer.content))
-        return _said(answer)
+                feed.offer(answer, facts.get("key"), source)
+        return forms.said(answer)
 
     @app.post(
         "/v1/models/{name}:predict", response_model=forms.Predicted, openapi_extra=forms.PREDICT,
@@ -193,12 +202,12 @@ def _work(
         name = _model(request.app, name)["name"]
         content = await body.read(request, limits)
         request.scope["state"]["facts"].update(model=name, bytes=len(content))
-        return _said(await pool.ask({"do": "predict", "model": name, "refusal": 400}, content))
+        return forms.said(await pool.ask({"do": "predict", "model": name, "refusal": 400}, content))
 
     @app.websocket("/v1/listen")
     async def listen(
         socket: WebSocket, model: str | None = None, format: str = "pcm16",
-        sample_rate: int | None = None,
+        sample_rate: int | None = None, consent: forms.Consent = False, source: forms.Source = None,
     ) -> None:  # fmt: skip
         """Live samples in, detections out."""
         try:
@@ -207,7 +216,8 @@ def _work(
                 raise Refused(400, f"format must be one of {', '.join(SAMPLE_BYTES)}")
             if sample_rate not in (None, facts["sample_rate"]):
                 raise Refused(400, f"{facts['name']} hears {facts['sample_rate']} Hz; resample")
-            stream = await pool.open(facts["name"], format)
+            wish = feed.wish(facts) if feed and consent else None
+            stream = await pool.open(facts["name"], format, wish)
         except (Refused, Died) as error:
             status, reason = (
                 (error.status, error.reason) if isinstance(error, Refused)
@@ -215,10 +225,16 @@ def _work(
             )  # fmt: skip
             await socket.send_denial_response(JSONResponse({"error": reason}, status))
             return
-        socket.scope["state"]["facts"]["model"] = facts["name"]
+        told = socket.scope["state"]["facts"]
+        told["model"] = facts["name"]
+
+        def keep(answer: Answer) -> None:
+            if feed:
+                feed.offer(answer, told.get("key"), source)
+
         try:
             rate = SAMPLE_BYTES[format] * stream.facts["sample_rate"]
-            await listening.listen(socket, stream, rate, limits, journal)
+            await listening.listen(socket, stream, rate, limits, journal, keep)
         finally:
             await stream.close()
 
@@ -232,8 +248,3 @@ def _model(app: FastAPI, name: str | None) -> dict[str, Any]:
         raise Refused(404, f"there is no model {name[:64]!r}; GET /v1/models lists them")
     facts: dict[str, Any] = served[name or next(iter(served))].facts
     return facts
-
-
-def _said(answer: Answer) -> Response:
-    headers = {"Retry-After": "1"} if answer.status == 503 else None
-    return Response(answer.content, answer.status, headers, "application/json")

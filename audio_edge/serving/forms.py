@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from audio_edge.serving.body import FIELD
+from audio_edge.serving.process import Answer
+
+Consent = Annotated[
+    bool, Query(description="the clips may be kept, to be reviewed and learnt from")
+]
+Source = Annotated[
+    str | None,
+    Query(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="who or what recorded what is kept"),
+]
 
 
 class Error(BaseModel):
@@ -65,14 +76,42 @@ class Clip(BaseModel):
     probabilities: dict[str, float]
 
 
+class Offered(BaseModel):
+    """A clip that goes to the review queue, known by its hash, and why."""
+
+    clip: str
+    start_s: float
+    why: str
+
+
 class Recognized(BaseModel):
-    """`detections` or, if they were asked for, the probabilities of `clips` end to end."""
+    """`detections` or, if they were asked for, the probabilities of `clips` end to end.
+
+    `review` is there with consent alone: the clips that are worth a person's time. They may yet be
+    dropped.
+    """
 
     model: str
     version: int
     seconds: float
     detections: list[Detection] | None = None
     clips: list[Clip] | None = None
+    review: list[Offered] | None = None
+
+
+class Reported(Offered):
+    """The clip that was kept; `taken` is false if it was there already or was deleted before."""
+
+    model: str
+    version: int
+    seconds: float
+    taken: bool
+
+
+class Deleted(BaseModel):
+    """How many clips were deleted: 1 or 0."""
+
+    deleted: int
 
 
 class Predicted(BaseModel):
@@ -130,3 +169,9 @@ METRICS: dict[int | str, dict[str, Any]] = {
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route, for its `responses`."""
     return {status: {"model": Error, "description": _MEANING[status]} for status in statuses}
+
+
+def said(answer: Answer) -> Response:
+    """The response with a worker's answer."""
+    headers = {"Retry-After": "1"} if answer.status == 503 else None
+    return Response(answer.content, answer.status, headers, "application/json")

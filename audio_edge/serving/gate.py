@@ -58,7 +58,7 @@ class Gate:
                 status = 101
             await send(message)
 
-        counted = kind == "websocket" or scope["method"] == "POST"
+        counted = kind == "websocket" or scope["method"] in _COUNTED
         gauge = self._journal.streams if kind == "websocket" else self._journal.requests
         if counted:
             self._count[kind] += 1
@@ -91,7 +91,7 @@ class Gate:
             facts["key"] = name
         limits = self._limits
         most = limits.streams if scope["type"] == "websocket" else limits.requests
-        if self._count[scope["type"]] > most and scope.get("method", "POST") == "POST":
+        if self._count[scope["type"]] > most and scope.get("method", "POST") in _COUNTED:
             what = "streams" if scope["type"] == "websocket" else "requests"
             error = {"error": f"{most} {what} are at work; try again later"}
             return JSONResponse(error, 503, {"Retry-After": "1"})

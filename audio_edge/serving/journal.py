@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 LOGGER = "audio_edge.serving"
 _BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # seconds
-_WARNINGS = ("reload_failed", "worker_died", "worker_not_started", "keys_failed")
+_WARNINGS = (
+    "reload_failed", "worker_died", "worker_not_started", "keys_failed", "review_failed",
+)  # fmt: skip
 
 
 class Journal:
@@ -39,6 +41,11 @@ class Journal:
             "audio_edge_audio_seconds", "Sound that was heard", ["model"], registry=registry
         )
         self._heard = Counter("audio_edge_detections", "Detections", ["model"], registry=registry)
+        self._reviewed = Counter(
+            "audio_edge_review_clips",
+            "Clips for the review queue: taken, known, dropped as too much waited, failed",
+            ["outcome"], registry=registry,
+        )  # fmt: skip
         self._events = Counter(
             "audio_edge_events", "Reloads, failed reloads, workers that died", ["event"],
             registry=registry,
@@ -66,6 +73,10 @@ class Journal:
         self._audio.labels(model).inc(seconds)
         if detections:
             self._heard.labels(model).inc(detections)
+
+    def reviewed(self, outcome: str, clips: int) -> None:
+        """Count clips for the review queue."""
+        self._reviewed.labels(outcome).inc(clips)
 
     def exposition(self) -> bytes:
         """The counters in Prometheus's text format."""

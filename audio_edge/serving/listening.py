@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -11,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from audio_edge.serving.journal import Journal
 from audio_edge.serving.limits import Limits
 from audio_edge.serving.pool import Stream
-from audio_edge.serving.process import Died
+from audio_edge.serving.process import Answer, Died
 
 END = "end"  # the message of a client that has no more sound
 NORMAL, UNSUPPORTED, POLICY, TOO_BIG, FAILED = 1000, 1003, 1008, 1009, 1011
@@ -19,8 +20,9 @@ _TOLD = ("version", "labels", "sample_rate", "clip_samples", "hop_samples")
 
 
 async def listen(
-    socket: WebSocket, stream: Stream, bytes_per_second: int, limits: Limits, journal: Journal
-) -> None:
+    socket: WebSocket, stream: Stream, bytes_per_second: int, limits: Limits, journal: Journal,
+    keep: Callable[[Answer], None],
+) -> None:  # fmt: skip
     """Serve one stream from its acceptance to its close.
 
     The first message tells what hears: model, version, labels, sample_rate and lengths. Then each
@@ -33,12 +35,13 @@ async def listen(
         bytes_per_second: Of the samples.
         limits: Of a message, and of silence on the line.
         journal: Where sound is counted.
+        keep: Called with each answer, for the clips that come along.
     """
     name = stream.facts["name"]
     await socket.accept()
     await socket.send_json({"model": name, **{key: stream.facts[key] for key in _TOLD}})
     try:
-        code, reason = await _heard(socket, stream, bytes_per_second, limits, journal)
+        code, reason = await _heard(socket, stream, bytes_per_second, limits, journal, keep)
     except asyncio.TimeoutError:
         code, reason = POLICY, f"no sound for {limits.idle_timeout_s:g} s"
     except Died:
@@ -52,8 +55,9 @@ async def listen(
 
 
 async def _heard(
-    socket: WebSocket, stream: Stream, bytes_per_second: int, limits: Limits, journal: Journal
-) -> tuple[int, str]:
+    socket: WebSocket, stream: Stream, bytes_per_second: int, limits: Limits, journal: Journal,
+    keep: Callable[[Answer], None],
+) -> tuple[int, str]:  # fmt: skip
     """Hear a stream to its end: the code and the reason of its close."""
     while True:
         message = await asyncio.wait_for(socket.receive(), limits.idle_timeout_s)
@@ -72,5 +76,6 @@ async def _heard(
             return failed, str(json.loads(answer.content)["error"])[:120]
         detections: list[dict[str, Any]] = json.loads(answer.content)
         journal.heard(stream.facts["name"], len(content) / bytes_per_second, len(detections))
+        keep(answer)
         for item in detections:
             await socket.send_json(item)

@@ -97,8 +97,13 @@ class Pool:
                 if worker.alive:
                     self._idle.put_nowait(worker)
 
-    async def open(self, model: str, encoding: str) -> Stream:
+    async def open(self, model: str, encoding: str, wish: dict[str, Any] | None = None) -> Stream:
         """Begin a live stream, on the worker with the fewest.
+
+        Args:
+            model: Its name.
+            encoding: Of the samples.
+            wish: What of it is wanted for the review queue.
 
         Raises:
             Died: There is none, or it died.
@@ -110,7 +115,10 @@ class Pool:
         stream = Stream(worker, next(self._numbers))
         worker.streams += 1
         try:
-            header = {"do": "open", "model": model, "format": encoding, "stream": stream.number}
+            header = {
+                "do": "open", "model": model, "format": encoding, "stream": stream.number,
+                "wish": wish,
+            }  # fmt: skip
             stream.facts = json.loads((await worker.ask(header)).content)
         except BaseException:
             worker.streams -= 1

@@ -22,11 +22,19 @@ _QUIET = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker says: the HTTP status, JSON as bytes, and what is counted of it."""
+    """What a worker says.
+
+    Attributes:
+        status: Of HTTP.
+        content: JSON.
+        head: What is counted of it, and the facts of `clips` for the review queue.
+        sound: Those clips end to end, int16.
+    """
 
     status: int
     content: bytes
     head: dict[str, Any] = field(default_factory=dict)
+    sound: bytes = b""
 
 
 class Died(Exception):
@@ -151,4 +159,5 @@ class Process:
         if self._waiting:
             self._watch()
         if not future.done():
-            future.set_result(Answer(head.pop("status"), content, head))
+            end = len(content) - head.pop("sound")
+            future.set_result(Answer(head.pop("status"), content[:end], head, content[end:]))

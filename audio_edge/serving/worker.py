@@ -11,14 +11,18 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from audio_edge import audio
 from audio_edge.errors import UserError, first_line
 from audio_edge.serving import wire
-from audio_edge.serving.answers import Ear, Model
+from audio_edge.serving.answers import Model
+from audio_edge.serving.chosen import Chosen
+from audio_edge.serving.ear import Ear
 from audio_edge.serving.limits import Limits
 
 try:
@@ -27,6 +31,13 @@ except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
 _IN_MEMORY = hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")
+
+
+class Reply(NamedTuple):
+    """An answer, and the clips that come along for the review queue."""
+
+    value: Any = None
+    clips: Sequence[Chosen] = ()
 
 
 class Worker:
@@ -41,53 +52,70 @@ class Worker:
         self._models: dict[str, Model] = {}
         self._ears: dict[int, Ear] = {}
 
-    def answer(self, header: dict[str, Any], payload: bytes) -> tuple[int, Any]:
+    def answer(self, header: dict[str, Any], payload: bytes) -> tuple[int, Reply]:
         """The HTTP status of a request and its answer, {"error": ...} for what is refused."""
         try:
             return 200, getattr(self, f"_{header['do']}")(header, payload)
         except audio.TooLong as error:
-            return 413, {"error": str(error)}
+            return 413, Reply({"error": str(error)})
         except UserError as error:
-            return header.get("refusal", 422), {"error": str(error)}
+            return header.get("refusal", 422), Reply({"error": str(error)})
         except MemoryError:
-            return 413, {"error": "the recording takes too much memory; cut it"}
+            return 413, Reply({"error": "the recording takes too much memory; cut it"})
         except Exception as error:  # a codec's or a runtime's unforeseen failure
-            return 500, {"error": f"{type(error).__name__}: {first_line(error)}"}
+            return 500, Reply({"error": f"{type(error).__name__}: {first_line(error)}"})
 
-    def _load(self, header: dict[str, Any], payload: bytes) -> Any:
+    def _load(self, header: dict[str, Any], payload: bytes) -> Reply:
         with unlimited():
             model = Model(header["path"], header["name"], header["version"])
         self._models[model.name] = model
-        return model.facts()
+        return Reply(model.facts())
 
-    def _limit(self, header: dict[str, Any], payload: bytes) -> None:
+    def _limit(self, header: dict[str, Any], payload: bytes) -> Reply:
         limit_memory(self._limits.memory_bytes)
+        return Reply()
 
-    def _recognize(self, header: dict[str, Any], payload: bytes) -> Any:
+    def _recognize(self, header: dict[str, Any], payload: bytes) -> Reply:
+        model = self._models[header["model"]]
+        waveform = self._decoded(payload, model)
+        return Reply(*model.recognize(waveform, header["output"], **self._wished(header)))
+
+    def _report(self, header: dict[str, Any], payload: bytes) -> Reply:
+        model = self._models[header["model"]]
+        return Reply(*model.report(self._decoded(payload, model), header["time_s"]))
+
+    def _decoded(self, payload: bytes, model: Model) -> np.ndarray:
         limits = self._limits
         with in_a_file(payload) as path:
             try:
-                return self._models[header["model"]].recognize(
-                    path, header["output"],
-                    max_s=limits.audio_s, max_samples=limits.decoded_bytes // 4,
+                waveform, _ = audio.read(
+                    path, sample_rate=model.interpreter.sample_rate, max_s=limits.audio_s,
+                    max_samples=limits.decoded_bytes // 4,
                 )  # fmt: skip
             except UserError as error:
                 told = type(error)(str(error).replace(path, "the recording"))
                 raise told from error
+        return waveform
 
-    def _predict(self, header: dict[str, Any], payload: bytes) -> Any:
-        return self._models[header["model"]].predict(payload)
+    def _wished(self, header: dict[str, Any]) -> dict[str, Any]:
+        """What the review queue wants of a request or a stream."""
+        wish = header.get("wish")
+        return {"wish": wish, "other": wish and self._models.get(wish["against"])}
 
-    def _open(self, header: dict[str, Any], payload: bytes) -> Any:
+    def _predict(self, header: dict[str, Any], payload: bytes) -> Reply:
+        return Reply(self._models[header["model"]].predict(payload))
+
+    def _open(self, header: dict[str, Any], payload: bytes) -> Reply:
         model = self._models[header["model"]]
-        self._ears[header["stream"]] = model.listen(header["format"])
-        return model.facts()
+        self._ears[header["stream"]] = model.listen(header["format"], **self._wished(header))
+        return Reply(model.facts())
 
-    def _push(self, header: dict[str, Any], payload: bytes) -> Any:
-        return self._ears[header["stream"]].push(payload)
+    def _push(self, header: dict[str, Any], payload: bytes) -> Reply:
+        return Reply(*self._ears[header["stream"]].push(payload))
 
-    def _close(self, header: dict[str, Any], payload: bytes) -> None:
+    def _close(self, header: dict[str, Any], payload: bytes) -> Reply:
         self._ears.pop(header["stream"], None)
+        return Reply()
 
 
 @contextlib.contextmanager
@@ -137,12 +165,15 @@ def serve(limits: Limits, given: BinaryIO, made: BinaryIO) -> None:
     """Answer until the messages end."""
     worker = Worker(limits)
     while (message := wire.read(given)) is not None:
-        status, answer = worker.answer(*message)
+        status, (answer, clips) = worker.answer(*message)
         content = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode(errors="replace")
         head: dict[str, Any] = {"status": status}
         if isinstance(answer, dict) and "seconds" in answer:
             head.update(seconds=answer["seconds"], heard=len(answer.get("detections", ())))
-        made.write(wire.pack(head, content))
+        if clips:
+            head["clips"] = [clip.facts for clip in clips]
+        sound = b"".join(clip.samples.astype("<i2").tobytes() for clip in clips)
+        made.write(wire.pack({**head, "sound": len(sound)}, content + sound))
         made.flush()
 
 
