@@ -2,7 +2,10 @@
 
 import json
 import multiprocessing
+import re
 import sqlite3
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from audio_edge import audio
 from audio_edge.detector import Detection
 from audio_edge.errors import UserError
 from audio_edge.hits import Hits
-from audio_edge.review import choice, sources
+from audio_edge.review import bundle, choice, sources
 from audio_edge.review.items import digest_of
 from audio_edge.review.queue import Queue, create
 from audio_edge.review.store import FILE
@@ -209,6 +212,48 @@ def test_what_the_detector_saves_is_what_the_queue_takes_in(queue, tmp_path):
     assert sources.from_hits(queue, saved.folder, now=0.0) == {"low margin": 1}
     [item] = queue.next()
     assert (item.model, item.model_sha256, item.scores) == ("m", "f00", scores)
+
+
+def zipped(path, contents):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_export_of_the_app_comes_in_as_the_app_writes_it(queue, tmp_path):
+    """hits.zip is what the Kotlin tests write, and hold to be what they write."""
+    golden = Path(__file__).parent / "golden" / "hits.zip"
+    assert sources.from_hits(queue, golden, now=0.0, control=0.0) == {
+        "reported": 1, "chosen by none": 1
+    }  # fmt: skip
+    [item] = queue.next(9)
+    assert (item.source, item.model, item.sample_rate) == ("hits", "model", 1000)
+    assert item.scores == {"silence": 0.0, "high": 1.0} and len(item.model_sha256) == 64
+    assert item.samples == 2000 and (soundfile.read(item.path, dtype="int16")[0] == 20000).any()
+    assert sources.from_hits(queue, golden, now=0.0, source="anna")["there already"] == 1
+
+
+def test_zip_that_is_more_than_hits_is_refused(queue, tmp_path):
+    bad = {
+        "../a.wav": "holds '../a.wav'", "/tmp/a.wav": "no WAV or JSON", "a/b.wav": "no WAV or JSON",
+        ".a.wav": "no WAV or JSON", "a.sh": "no WAV or JSON", "a\\b.wav": "no WAV or JSON",
+    }  # fmt: skip
+    for name, said in bad.items():
+        with pytest.raises(UserError, match=re.escape(said)):
+            sources.from_hits(queue, zipped(tmp_path / "bad.zip", {name: b""}), now=0.0)
+    large = zipped(tmp_path / "large.zip", {"a.wav": bytes(5000), "b.wav": bytes(5000)})
+    with pytest.raises(UserError, match="too many bytes"), bundle.unpacked(large, max_bytes=9999):
+        pass
+    content = bytearray(large.read_bytes())
+    content[50] ^= 255
+    large.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        sources.from_hits(queue, large, now=0.0)
+    large.write_bytes(b"no zip")
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        sources.from_hits(queue, large, now=0.0)
+    assert queue.next() == [] and not list(tmp_path.parent.glob("a.wav"))
 
 
 def test_commands_set_find_import_list_and_delete(carded_path, tmp_path, capsys):

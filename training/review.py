@@ -1,9 +1,9 @@
 """Clips to be labelled by ear: python -m training.review QUEUE opens the page of a review queue.
 
 `set` makes the queue and says who agreed to what; `import` takes in folders of
-audio_edge.listen --save-hits, `find` recordings that a model is unsure of or that another hears
-otherwise, `doubt` clips of a data set whose label is likely wrong; `again` asks once more, `list`
-counts, `delete` deletes.
+audio_edge.listen --save-hits and zips that the Android app exports, `find` recordings that a model
+is unsure of or that another hears otherwise, `doubt` clips of a data set whose label is likely
+wrong; `again` asks once more, `list` counts, `delete` deletes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     setting.add_argument("--labels", metavar="A,B", help="or name them")
     setting.add_argument("--days", type=float, help="to keep a clip (default: 90)")
     setting.add_argument("--mb", type=float, help="of audio to keep (default: 1000)")
-    taking = actions.add_parser("import", help="take in what audio_edge.listen --save-hits kept")
-    taking.add_argument("folders", metavar="FOLDER", nargs="+")
-    taking.add_argument("--source", help="who or what recorded it (default: name of the folder)")
+    taking = actions.add_parser("import", help="take in what listen --save-hits or the app kept")
+    taking.add_argument("folders", metavar="FOLDER", nargs="+", help="or an export of the app")
+    taking.add_argument("--source", help="who or what recorded it (default: name of FOLDER)")
     taking.add_argument("--reported", action="store_true", help="take all of it: it was wrong")
     finding = actions.add_parser("find", help="take in what a model is unsure of")
     finding.add_argument("model", metavar="MODEL", help="the .tflite file that is deployed")

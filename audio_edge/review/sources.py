@@ -12,7 +12,7 @@ import numpy as np
 
 from audio_edge import audio, files
 from audio_edge.errors import UserError
-from audio_edge.review import choice
+from audio_edge.review import bundle, choice
 from audio_edge.review.items import MAX_S, digest_of
 from audio_edge.review.queue import Queue
 
@@ -30,9 +30,9 @@ def from_hits(
 
     Args:
         queue: Where they go.
-        folder: Where they lie.
+        folder: Where they lie; or the zip of them that the Android app exports.
         now: Seconds since 1970.
-        source: Of those that do not say; None is the name of the folder.
+        source: Of those that do not say; None is the name of the folder or the zip.
         reported: Take all of them, as reported errors.
         least: See `choice.reason`.
         control: See there.
@@ -44,6 +44,12 @@ def from_hits(
         UserError: There is no such folder, or a file in it is damaged.
     """
     place = Path(folder)
+    if place.is_file():
+        with bundle.unpacked(place) as unpacked:
+            return from_hits(
+                queue, unpacked, now=now, source=source or place.stem, reported=reported,
+                least=least, control=control,
+            )  # fmt: skip
     if not place.is_dir():
         raise UserError(f"{folder}: no such folder; give one of audio_edge.listen --save-hits")
     counts: Counter[str] = Counter()

@@ -6,15 +6,18 @@ import android.content.Intent
 import android.content.pm.PackageManager.PERMISSION_DENIED
 import android.media.AudioManager
 import android.media.AudioRecord
+import android.net.Uri
 import android.os.Looper
 import android.provider.Settings
 import android.view.View
 import android.view.WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON
 import android.widget.Button
 import android.widget.RadioGroup
+import android.widget.Switch
 import android.widget.TextView
 import audioedge.core.Mode
 import audioedge.core.golden
+import audioedge.core.unzipped
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
@@ -33,6 +36,7 @@ import org.robolectric.android.controller.ActivityController
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
 import org.robolectric.shadows.ShadowAudioRecord
+import java.io.ByteArrayOutputStream
 
 private const val PHONE = "w411dp-h891dp-xxhdpi"
 
@@ -90,13 +94,16 @@ class MainActivityTest {
 
     @Test
     fun `whatever can be pressed has a name and is large enough and letters of any size fit`() {
+        allow()
+        activity.press(R.id.keep)
         hearAll()
+        until("all are kept") { demo.keeper.state.value.names.size == words.size }
         val least = 48 * activity.resources.displayMetrics.density - 1
         for (scale in listOf(1f, 2f)) {
             RuntimeEnvironment.setFontScale(scale)
             face("letters_$scale", "+notnight")
             val buttons = activity.views().filterIsInstance<Button>()
-            assertTrue(buttons.size >= 6)
+            assertTrue(buttons.size >= 9) // and those of the log that are on the screen
             for (view in buttons) {
                 assertTrue("$view has no name", view.text.isNotBlank())
                 assertTrue("${view.text} is ${view.height} px high", view.height >= least)
@@ -214,6 +221,55 @@ class MainActivityTest {
         @Suppress("DEPRECATION") // its successor is of API 33
         val json = chooser.getParcelableExtra<Intent>(Intent.EXTRA_INTENT)!!.getStringExtra(Intent.EXTRA_TEXT)!!
         assertEquals(4, Json.parseToJsonElement(json).jsonObject["rows"]!!.jsonArray.size)
+    }
+
+    private fun wrongButtons() = activity.views().filterIsInstance<Button>().filter { it.id == R.id.wrong }
+
+    @Test
+    fun `what was heard is kept once the user agrees, and can be marked, exported and deleted`() {
+        allow()
+        controller
+        assertFalse(demo.keeper.state.value.on)
+        assertFalse(activity.shows(R.id.export))
+        activity.press(R.id.keep)
+        hearAll()
+        until("all are kept") { demo.keeper.state.value.names.size == words.size }
+        face("kept", "+notnight")
+        assertEquals(activity.getString(R.string.wrong_label, words.last()), wrongButtons().first().contentDescription)
+        assertTrue(wrongButtons().first().performClick())
+        until("it is marked") { activity.text(R.id.kept) == activity.getString(R.string.kept, words.size, 1) }
+        activity.draw("marked")
+        assertFalse(wrongButtons().first().isEnabled)
+        activity.press(R.id.export)
+        val asked = shadowOf(activity as Activity).nextStartedActivityForResult.intent
+        assertEquals(Intent.ACTION_CREATE_DOCUMENT to "application/zip", asked.action to asked.type)
+        val document = Uri.parse("content://documents/1")
+        val zip = ByteArrayOutputStream()
+        shadowOf(demo.contentResolver).registerOutputStream(document, zip)
+        shadowOf(activity as Activity).receiveResult(asked, Activity.RESULT_OK, Intent().setData(document))
+        until("it is exported") { activity.text(R.id.kept).endsWith("exported: ${words.size}") }
+        assertEquals(2 * words.size, unzipped(zip.toByteArray()).size)
+        controller.recreate()
+        until("the switch stays on") { activity.findViewById<Switch>(R.id.keep).isChecked }
+        activity.press(R.id.clear)
+        until("all are deleted") { !activity.shows(R.id.clear) && wrongButtons().isEmpty() }
+        activity.press(R.id.keep)
+        assertFalse(demo.getSharedPreferences("settings", 0).getBoolean("keep", true))
+    }
+
+    @Test
+    fun `an export that the user breaks off or no app takes changes nothing`() {
+        allow()
+        activity.press(R.id.keep)
+        hearAll()
+        until("all are kept") { demo.keeper.state.value.names.size == words.size }
+        activity.press(R.id.export)
+        val asked = shadowOf(activity as Activity).nextStartedActivityForResult.intent
+        shadowOf(activity as Activity).receiveResult(asked, Activity.RESULT_CANCELED, null)
+        assertEquals(null, demo.keeper.state.value.message)
+        shadowOf(demo).checkActivities(true)
+        activity.press(R.id.export)
+        until("the message") { activity.text(R.id.kept).endsWith(activity.getString(R.string.no_documents)) }
     }
 
     private fun manager() = demo.getSystemService(AudioManager::class.java)

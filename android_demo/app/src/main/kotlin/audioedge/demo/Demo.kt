@@ -5,6 +5,8 @@ import android.content.res.AssetManager
 import android.os.Build
 import android.os.Process
 import audioedge.core.Device
+import audioedge.core.HitFolder
+import audioedge.core.Keeper
 import audioedge.core.ListenPresenter
 import audioedge.core.ModelFile
 import audioedge.core.ModelRunner
@@ -13,6 +15,9 @@ import kotlinx.coroutines.asCoroutineDispatcher
 import org.tensorflow.lite.TensorFlowLite
 import java.nio.ByteBuffer
 import java.nio.channels.FileChannel
+import java.text.SimpleDateFormat
+import java.util.Date
+import java.util.Locale
 import java.util.concurrent.Executors
 
 /** The app, and what it is made of. It outlives the screen, so that turning the phone ends nothing. */
@@ -25,6 +30,18 @@ open class Demo : Application() {
             device = device(),
             audio = thread("audio", Process.THREAD_PRIORITY_URGENT_AUDIO),
             inference = thread("inference", Process.THREAD_PRIORITY_FOREGROUND),
+            keep = keeper::keep,
+        )
+    }
+
+    val keeper by lazy {
+        val settings = getSharedPreferences("settings", MODE_PRIVATE)
+        Keeper(
+            hits = HitFolder(filesDir.resolve("hits")),
+            agreed = settings.getBoolean(KEEP, false),
+            remember = { settings.edit().putBoolean(KEEP, it).apply() },
+            disk = thread("disk", Process.THREAD_PRIORITY_BACKGROUND),
+            stamp = { SimpleDateFormat("yyyyMMdd'T'HHmmss", Locale.ROOT).format(Date()) },
         )
     }
 
@@ -32,6 +49,8 @@ open class Demo : Application() {
 
     protected open fun openRunner(model: ByteBuffer): ModelRunner = LiteRunner(model)
 }
+
+private const val KEEP = "keep" // what was heard, as the user agreed
 
 /** Every model in assets, by name; each is mapped into memory when it is asked for. */
 private fun models(assets: AssetManager): List<ModelFile> =

@@ -2,6 +2,7 @@ package audioedge.demo
 
 import android.Manifest.permission.RECORD_AUDIO
 import android.app.Activity
+import android.content.ActivityNotFoundException
 import android.content.Intent
 import android.content.pm.PackageManager.PERMISSION_GRANTED
 import android.net.Uri
@@ -23,12 +24,14 @@ import java.util.concurrent.Executor
 class MainActivity : Activity() {
     private val demo get() = application as Demo
     private val presenter get() = demo.presenter
+    private val keeper get() = demo.keeper
     private lateinit var screen: Screen
     private lateinit var shown: CoroutineScope
 
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
-        screen = Screen(this, Actions(::listen, presenter::stop, presenter::choose, presenter::benchmark, ::share, ::settings))
+        val kept = KeptActions(keeper::agree, keeper::report, ::export, keeper::clear)
+        screen = Screen(this, Actions(::listen, presenter::stop, presenter::choose, presenter::benchmark, ::share, ::settings), kept)
     }
 
     override fun onStart() {
@@ -36,6 +39,7 @@ class MainActivity : Activity() {
         val handler = Handler(Looper.getMainLooper())
         shown = CoroutineScope(Executor { handler.post(it) }.asCoroutineDispatcher())
         shown.launch { presenter.state.collect(::show) }
+        shown.launch { keeper.state.collect(screen::show) }
         if (allowed()) presenter.permission(true)
         presenter.resume(Hold.SCREEN)
     }
@@ -51,6 +55,12 @@ class MainActivity : Activity() {
 
     override fun onRequestPermissionsResult(code: Int, permissions: Array<String>, results: IntArray) {
         if (results.isNotEmpty()) presenter.permission(allowed()) // empty: the question was broken off
+    }
+
+    override fun onActivityResult(code: Int, result: Int, data: Intent?) {
+        val document = data?.data?.takeIf { result == RESULT_OK } ?: return // the user thought better of it
+        val resolver = demo.contentResolver // the screen may turn meanwhile
+        keeper.export { checkNotNull(resolver.openOutputStream(document, "wt")) { "no such document" } }
     }
 
     private fun listen() {
@@ -70,6 +80,17 @@ class MainActivity : Activity() {
     private fun share(json: String) {
         val text = Intent(Intent.ACTION_SEND).setType("text/plain").putExtra(Intent.EXTRA_TEXT, json)
         startActivity(Intent.createChooser(text, getString(R.string.share)))
+    }
+
+    /** Asks where to: the system's own question, which needs no permission. */
+    private fun export() {
+        val document = Intent(Intent.ACTION_CREATE_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE)
+            .setType("application/zip").putExtra(Intent.EXTRA_TITLE, "audio_edge_hits.zip")
+        try {
+            startActivityForResult(document, 0)
+        } catch (_: ActivityNotFoundException) {
+            keeper.tell(getString(R.string.no_documents))
+        }
     }
 
     private fun settings() = startActivity(

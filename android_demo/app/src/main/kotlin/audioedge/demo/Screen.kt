@@ -7,7 +7,11 @@ import android.widget.ListView
 import android.widget.ProgressBar
 import android.widget.RadioButton
 import android.widget.RadioGroup
+import android.widget.Switch
 import android.widget.TextView
+import audioedge.core.HIT_S
+import audioedge.core.HitFolder
+import audioedge.core.KeptState
 import audioedge.core.Mode
 import audioedge.core.Permission
 import audioedge.core.UiState
@@ -22,11 +26,19 @@ class Actions(
     val settings: () -> Unit,
 )
 
+/** What the buttons of what is kept do; [wrong] and [agree] with a name and a yes or no. */
+class KeptActions(
+    val agree: (Boolean) -> Unit,
+    val wrong: (String) -> Unit,
+    val export: () -> Unit,
+    val clear: () -> Unit,
+)
+
 private const val QUIETEST_DB = -60 // left end of the level
 
 /** The views, and how a state looks in them. All of it scrolls, so that it fits at any size of letters. */
-class Screen(private val activity: Activity, private val actions: Actions) {
-    private val log = Log(activity)
+class Screen(private val activity: Activity, private val actions: Actions, kept: KeptActions) {
+    private val log = Log(activity, kept.wrong)
     private val level: ProgressBar
     private val latest: TextView
     private val models: RadioGroup
@@ -37,6 +49,10 @@ class Screen(private val activity: Activity, private val actions: Actions) {
     private val settings: Button
     private val results: TextView
     private val share: Button
+    private val keep: Switch
+    private val kept: TextView
+    private val export: Button
+    private val clear: Button
 
     init {
         activity.setContentView(R.layout.main)
@@ -54,8 +70,24 @@ class Screen(private val activity: Activity, private val actions: Actions) {
         settings = find(R.id.settings)
         results = find(R.id.results)
         share = find(R.id.share)
+        keep = find(R.id.keep)
+        this.kept = find(R.id.kept)
+        export = find(R.id.export)
+        clear = find(R.id.clear)
         benchmark.setOnClickListener { actions.benchmark() }
         settings.setOnClickListener { actions.settings() }
+        keep.text = text(R.string.keep, HIT_S, HitFolder.MOST)
+        keep.setOnClickListener { kept.agree(keep.isChecked) }
+        export.setOnClickListener { kept.export() }
+        clear.setOnClickListener { kept.clear() }
+    }
+
+    fun show(state: KeptState) {
+        keep.isChecked = state.on
+        val count = text(R.string.kept, state.names.size, state.reported.size).takeIf { state.names.isNotEmpty() }
+        kept.show(listOfNotNull(count, state.message).joinToString("\n"))
+        for (button in listOf(export, clear)) button.visibility = if (state.names.isEmpty()) View.GONE else View.VISIBLE
+        log.show(state)
     }
 
     fun show(state: UiState) {

@@ -17,6 +17,9 @@ class Detector(private val model: Model) {
     /** The most samples that [push] takes at once: those between two inferences. */
     val hopSamples: Int = schedule.hopSamples
 
+    /** Smoothed scores after the latest inference; null before the first. */
+    val scores: FloatArray? get() = smoother.scores
+
     /** Begins a new stream. */
     fun reset() {
         model.reset()

@@ -22,6 +22,7 @@ import kotlinx.coroutines.job
  * @param openRunner Loads a whole file into the runtime; called, run and closed on [inference].
  * @param audio A thread that may wait for the microphone.
  * @param inference A thread for the models.
+ * @param keep Keeps a hit, if the user wants that, and gives its name; see [Keeper].
  */
 class ListenPresenter(
     private val models: List<ModelFile>,
@@ -31,6 +32,7 @@ class ListenPresenter(
     private val audio: CoroutineDispatcher,
     inference: CoroutineDispatcher,
     private val nanoTime: () -> Long = System::nanoTime,
+    private val keep: (hit: Hit, card: ModelCard, sha256: () -> String) -> String? = { _, _, _ -> null },
 ) : Closeable {
     private val shown = MutableStateFlow(UiState(models = models.map { it.name }))
     private val turns = Turns(inference)
@@ -128,11 +130,13 @@ class ListenPresenter(
         val file = models.getOrNull(shown.value.chosen)
             ?: throw ModelProblem("there is no model in the app; put a .tflite file into its assets")
         val latency = Latency()
+        val digest = lazy { sha256(file.open()) }
         openModel(file) { TimedRunner(openRunner(it), latency, nanoTime) }.use { model ->
             latency.clear() // of the silence that a streaming model begins with
             val before = shown.value
             listen(openSource, Detector(model), model.card, audio) { hop ->
-                job.show { it.heard(hop, before, latency) }
+                val kept = hop.hits.map { keep(it, model.card, digest::value) }
+                job.show { it.heard(hop, kept, before, latency) }
             }
         }
     }

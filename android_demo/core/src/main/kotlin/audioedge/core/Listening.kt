@@ -5,8 +5,17 @@ import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.yield
 
+/** A detection, the smoothed [scores] of all labels, and the last [HIT_S] seconds of [sound] before it. */
+class Hit(val detection: Detection, val scores: FloatArray, val sound: ShortArray)
+
 /** A packet was heard: its level, what was detected in it, and the seconds of sound that passed and were dropped. */
-class Hop(val levelDb: Double, val detections: List<Detection>, val endS: Double, val droppedS: Double)
+class Hop(val levelDb: Double, val hits: List<Hit>, val endS: Double, val droppedS: Double) {
+    /** What was detected, without its sound. */
+    val detections: List<Detection> get() = hits.map { it.detection }
+}
+
+/** Seconds of sound that a [Hit] has. */
+const val HIT_S = 2
 
 private const val QUEUE_CLIPS = 2 // more than one, so that a model of clips gets whole ones between two gaps
 
@@ -39,6 +48,7 @@ suspend fun listen(
         }
         queue.end()
     }
+    val newest = RingBuffer(HIT_S * card.sampleRate)
     detector.reset()
     var begun = 0L // where this stream lies in the sound
     var end = 0L
@@ -46,12 +56,17 @@ suspend fun listen(
         val packet = queue.take() ?: break
         if (packet.start != end) {
             detector.reset()
+            newest.clear()
             begun = packet.start
         }
         end = packet.start + packet.samples.size
-        val heard = packet.samples.hops(detector.hopSamples).mapNotNull(detector::push)
-        val detections = heard.map { it.copy(timeS = it.timeS + begun / rate) }
-        hear(Hop(levelDb(packet.samples), detections, end / rate, queue.dropped / rate))
+        val hits = packet.samples.hops(detector.hopSamples).mapNotNull { samples ->
+            newest.push(samples)
+            detector.push(samples)?.let { found ->
+                Hit(found.copy(timeS = found.timeS + begun / rate), detector.scores!!, newest.newest())
+            }
+        }
+        hear(Hop(levelDb(packet.samples), hits, end / rate, queue.dropped / rate))
         yield()
     }
 }

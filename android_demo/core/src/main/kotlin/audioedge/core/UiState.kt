@@ -9,8 +9,8 @@ enum class Mode { IDLE, LISTENING, PAUSED, BENCHMARK }
 /** Who holds listening back: another app has the sound, or the screen is not shown. */
 enum class Hold { FOCUS, SCREEN }
 
-/** A line of the log: [timeS] are seconds of sound since the app began to listen. */
-data class Heard(val label: String, val score: Float, val timeS: Double)
+/** A line of the log: [timeS] are seconds of sound since the app began to listen; [kept] is its name, if it is kept. */
+data class Heard(val label: String, val score: Float, val timeS: Double, val kept: String? = null)
 
 /** Figures of one file in the benchmark, milliseconds of one inference. */
 data class BenchmarkRow(val name: String, val p50Ms: Double, val p90Ms: Double)
@@ -59,9 +59,9 @@ data class UiState(
 /** With no level, and of a benchmark no more than its results. */
 internal fun UiState.resting() = copy(levelDb = FLOOR_DB, benchmark = benchmark?.takeIf { it.json != null })
 
-/** With what a hop brought, [before] being what was shown when listening began. */
-internal fun UiState.heard(hop: Hop, before: UiState, latency: Latency): UiState {
-    val found = hop.detections.map { Heard(it.label, it.score, before.heardS + it.timeS) }
+/** With what a hop brought and the names of its hits, [before] being what was shown when listening began. */
+internal fun UiState.heard(hop: Hop, kept: List<String?>, before: UiState, latency: Latency): UiState {
+    val found = hop.detections.mapIndexed { at, it -> Heard(it.label, it.score, before.heardS + it.timeS, kept[at]) }
     return copy(
         levelDb = hop.levelDb,
         log = (found.reversed() + log).take(UiState.LOG_SIZE),
