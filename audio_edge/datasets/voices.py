@@ -35,8 +35,8 @@ VARIANTS = (
 class Voice:
     """One voice: an accent, and for espeak the variant that says who speaks.
 
-    engine: "espeak" or "pico"; accent: of `ACCENTS`, `FOREIGN` or `PICO`; variant: of `VARIANTS`, ""
-    for pico.
+    engine: "espeak" or "pico"; accent: of `ACCENTS`, `FOREIGN` or `PICO`; variant: of `VARIANTS`,
+    "" for pico.
     """
 
     engine: str

@@ -90,7 +90,11 @@ def create(
     app.state.pool, app.state.journal = pool, journal
     _errors(app)
     _facts(app, pool, journal)
-    _work(app, pool, journal, limits, feed)
+    _work(app, pool, journal, limits, feeding)
+    if feeding:
+        from audio_edge.serving import reviewing
+
+        reviewing.add_routes(app, pool, limits, feeding, _model)
     routes = (one for one in app.routes if isinstance(one, APIRoute))
     app.add_middleware(Shortcut, route=next(one for one in routes if one.path == PATH))
     app.add_middleware(
@@ -99,6 +103,12 @@ def create(
     if ring:
         _locked(app)
     return app
+
+
+def _fed(feed: Feeding, journal: Journal) -> Feed:
+    from audio_edge.serving.feed import Feed  # with it comes what writes sound
+
+    return Feed(feed, journal)
 
 
 def _locked(app: FastAPI) -> None:

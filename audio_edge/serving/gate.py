@@ -16,6 +16,7 @@ from audio_edge.serving.journal import Journal
 from audio_edge.serving.limits import Limits
 
 OPEN = ("/healthz", "/docs", "/openapi.json")  # no key is asked for, nor below /docs
+_COUNTED = ("POST", "DELETE")  # what workers or the disk are asked for
 _LONGEST = 200  # characters of a path in the log
 
 
