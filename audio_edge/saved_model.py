@@ -20,13 +20,27 @@ from audio_edge.run import Run
 
 SIGNATURE = "serving_default"
 MARK = "saved_model.pb"
+BATCHING_FILE = "batching_params.pbtxt"  # a name that TensorFlow Serving looks for, too
+BATCHING = """\
+# Of tensorflow_model_server --enable_batching: requests that come together are computed together.
+max_batch_size { value: 32 }  # clips; a request of more is refused
+batch_timeout_micros { value: 2000 }  # that the first clip of a batch waits for others
+max_enqueued_batches { value: 16 }  # that may wait; beyond them requests are refused
+# what there is of a batch is filled up to one of these, the last of them max_batch_size
+allowed_batch_sizes: 1
+allowed_batch_sizes: 2
+allowed_batch_sizes: 4
+allowed_batch_sizes: 8
+allowed_batch_sizes: 16
+allowed_batch_sizes: 32
+"""
 
 
 def convert(run: Run, target: Path, *, stage: str = "float", dft: str = "factored") -> Path:
     """Write a folder that TensorFlow Serving loads, labels and card among its assets.
 
     Its signature `serving_default` maps waveform, float32 [batch, clip_samples] in [-1, 1], to
-    probs, float32 [batch, labels].
+    probs, float32 [batch, labels]. Beside it lies `BATCHING`, how requests are put into batches.
 
     Args:
         run: The run.
@@ -77,6 +91,7 @@ def _save(model: keras.Model, card: Card, draft: Path, folder: Path) -> None:
         tf.saved_model.save(module, str(draft), signatures={SIGNATURE: module.serve})
     finally:
         logger.setLevel(level)
+    (draft / BATCHING_FILE).write_text(BATCHING, "utf-8")
 
 
 def is_saved_model(path: str | os.PathLike[str]) -> bool:

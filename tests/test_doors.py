@@ -4,11 +4,21 @@ import importlib.util
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+from google.protobuf.message import Message
 
 from audio_edge import Card, c_array, doors, export, files, onnx_file, saved_model, targets
 from audio_edge.errors import UserError
@@ -80,6 +90,67 @@ def test_serving_signature_gives_what_keras_gives_for_any_batch(served, clips, e
     for first, last in ((0, 1), (0, 7), (0, len(clips))):
         probs = serve(waveform=tf.constant(waveforms[first:last]))["probs"].numpy()
         np.testing.assert_allclose(probs, expected[first:last], atol=1e-4)
+
+
+def batching(served: Path) -> Message:
+    """The batching file, read by the message of TensorFlow Serving: its fields and numbers."""
+    found = descriptor_pb2.FileDescriptorProto(name="batching", package="p", syntax="proto3")
+    found.dependency.append("google/protobuf/wrappers.proto")
+    message, kinds = found.message_type.add(name="BatchingParameters"), FieldDescriptorProto
+    names = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
+    for number, name in enumerate(names, 1):
+        message.field.add(name=name, number=number, type=kinds.TYPE_MESSAGE,
+                          label=kinds.LABEL_OPTIONAL, type_name=".google.protobuf.Int64Value",
+                          )  # fmt: skip
+    message.field.add(name="allowed_batch_sizes", number=6, type=kinds.TYPE_INT64,
+                      label=kinds.LABEL_REPEATED)  # fmt: skip
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(found)
+    kind = message_factory.GetMessageClass(pool.FindMessageTypeByName("p.BatchingParameters"))
+    return text_format.Parse((served / "batching_params.pbtxt").read_text(), kind())
+
+
+def test_clips_get_their_own_rows_from_batches_as_the_file_asks_for(served, clips, expected):
+    """TensorFlow's own batching, which is that of its server, and as many requests as it may hold.
+
+    1e-4 is float32 in another order of sums.
+    """
+    given, sizes = batching(served), []
+    loaded = tf.saved_model.load(str(served))
+    serve = loaded.signatures["serving_default"]
+
+    @tf.nondifferentiable_batch_function(
+        num_batch_threads=1, max_batch_size=given.max_batch_size.value,
+        batch_timeout_micros=given.batch_timeout_micros.value,
+        allowed_batch_sizes=list(given.allowed_batch_sizes),
+        max_enqueued_batches=given.max_enqueued_batches.value, enable_large_batch_splitting=False,
+    )  # fmt: skip
+    def batched(waveform):
+        tf.py_function(lambda size: sizes.append(int(size)), [tf.shape(waveform)[0]], [])
+        return serve(waveform=waveform)["probs"]
+
+    spec = tf.TensorSpec([None, 8000], tf.float32)
+    ask = tf.function(batched, input_signature=[spec]).get_concrete_function()
+    waveforms = np.float32(clips) / 32768
+    with ThreadPoolExecutor(len(clips)) as pool:
+        rows = list(pool.map(lambda row: ask(tf.constant(row[None])).numpy()[0], waveforms))
+    np.testing.assert_allclose(rows, expected, atol=1e-4)
+    assert set(sizes) <= set(given.allowed_batch_sizes)
+    assert max(sizes) > 1
+
+
+def test_every_allowed_batch_gives_a_clip_the_row_that_it_has_alone(served, clips):
+    """1e-6 is float32 in another order of sums: all of it is the same network."""
+    loaded = tf.saved_model.load(str(served))
+    serve = loaded.signatures["serving_default"]
+    waveforms = np.float32(clips) / 32768
+    alone = np.concatenate([serve(waveform=tf.constant(row[None]))["probs"] for row in waveforms])
+    sizes = list(batching(served).allowed_batch_sizes)
+    assert sizes == [1, 2, 4, 8, 16, 32]
+    for size in sizes:
+        probs = serve(waveform=tf.constant(waveforms[-size:]))["probs"].numpy()
+        np.testing.assert_allclose(probs, alone[-size:], atol=1e-6)
 
 
 def test_body_of_a_rest_request_is_what_the_signature_takes(served, clips, expected):
