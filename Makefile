@@ -31,7 +31,7 @@ $(VENV)/.ready: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "error: $(PYTHON) cannot make virtual environments; run 'apt-get install python3-venv' first"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,onnx,synthetic,mic,review,serve,bench,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,onnx,synthetic,mic,review,serve,ray,bench,dev]'
 	@touch $@
 
 android-runtime: $(ANDROID)/.ready
