@@ -78,8 +78,8 @@ def judge(
 
     Returns:
         promoted, reason (one sentence), all, test and reviewed (of `paired.compare`, the new model
-        being A), classes (recalls old and new of each), doubtful (rows of the reviewed clips) and
-        costs.
+        being A), classes (recalls old and new of each, and p_value), doubtful (rows of the reviewed
+        clips) and costs.
 
     Raises:
         UserError: cleanlab is not installed.
@@ -130,10 +130,12 @@ def _recalls(heard: Heard, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
     new, old = heard.right()
     rows = {label: heard.truth == number for number, label in enumerate(labels)}
     return {
-        label: {"n": int(own.sum()), "old": float(old[own].mean()), "new": float(new[own].mean())}
-        for label, own in rows.items()
-        if own.any()
-    }
+        label: {
+            "n": int(own.sum()), "old": float(old[own].mean()), "new": float(new[own].mean()),
+            "p_value": paired.compare(new[own], old[own])["p_value"],
+        }
+        for label, own in rows.items() if own.any()
+    }  # fmt: skip
 
 
 def _lost(parts: Mapping[str, Heard], labels: Sequence[str], most: float) -> str:
