@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.half_s = 2 * args.seconds if args.half_s is None else args.half_s
     if min(args.workers, args.clients, args.rounds) < 1 or args.streams < 0:
         raise UserError("--workers, --clients and --rounds must be >= 1, --streams >= 0")
-    if not (args.seconds >= 1 and args.half_s > 0 and (args.kill_s is None or args.kill_s > 0)):
-        raise UserError("--seconds must be >= 1, --half-s and --kill-s > 0")
+    if not (1 <= args.seconds < 1e5 and 0 < args.half_s < 1e5 and 0 < (args.kill_s or 1) < 1e5):
+        raise UserError("--seconds must be >= 1, --half-s and --kill-s > 0, all below 100000")
     options = ["--workers", str(args.workers), "--streams", str(max(1, args.streams))]
     service, url = load.start([f"model={args.model}"], options)
     try:

@@ -341,13 +341,17 @@ def test_log_holds_neither_sound_nor_keys(command, key_file):
     assert key_file[1] not in json.dumps(command.lines)
 
 
-def test_revoked_key_is_refused_from_the_next_look_on(path, tmp_path):
+@pytest.mark.parametrize("left", ["ben", "", "no key", None])
+def test_revoked_key_is_refused_from_the_next_look_on(path, tmp_path, left):
     file = tmp_path / "keys"
     head = {"X-API-Key": keys.add(file, "anna")}
     keys.add(file, "ben")
     with services.client({"tones": path}, keys_file=str(file), look_s=0.05) as client:
         assert client.get("/v1/models", headers=head).status_code == 200
-        file.write_text(file.read_text().splitlines()[1] + "\n")
+        if left is None:
+            file.unlink()
+        else:
+            file.write_text(file.read_text().splitlines()[1] + "\n" if left == "ben" else left)
         assert until(lambda: client.get("/v1/models", headers=head).status_code == 401)
 
 
@@ -386,21 +390,73 @@ def test_slow_request_is_dropped(command, key_file, sent, answer):
     assert received.split(b" ")[1:2] == ([answer] if answer else [])
 
 
-@pytest.mark.parametrize(("size", "closed"), [(60_000, False), (70_000, True)])
-def test_headers_that_grow_for_ever_are_dropped(size, closed):
-    async def fed():
-        line = SimpleNamespace(get_extra_info=lambda _: None, is_closing=lambda: False)
-        line.close = lambda: setattr(line, "closed", True)
-        config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
-        spoken = protocol.within(60)(config, ServerState(), {})
-        spoken.connection_made(line)
-        spoken.data_received(b"GET / HTTP/1.1\r\na: ")
-        for _ in range(0, size, 1000):
-            spoken.data_received(b"b" * 1000)
-        spoken.connection_lost(OSError())
-        return hasattr(line, "closed")
+def spoken(*parts: bytes) -> tuple[bytes, bool]:
+    """What a connection answers to bytes that no application sees, and whether it is closed."""
 
-    assert asyncio.run(fed()) is closed
+    async def fed():
+        line = SimpleNamespace(get_extra_info=lambda _: None, said=b"", closed=False)
+        line.is_closing = lambda: line.closed
+        line.close = lambda: setattr(line, "closed", True)
+        line.write = lambda content: setattr(line, "said", line.said + content)
+        config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
+        connection = protocol.within(60)(config, ServerState(), {})
+        connection.connection_made(line)
+        for part in parts:
+            if not line.closed:
+                connection.data_received(part)
+        connection.connection_lost(OSError())
+        return line.said, line.closed
+
+    return asyncio.run(fed())
+
+
+@pytest.mark.parametrize(("count", "closed"), [(60, False), (70, True)])
+def test_headers_that_grow_for_ever_are_dropped(count, closed):
+    assert spoken(b"GET / HTTP/1.1\r\na: ", *[b"b" * 1000] * count) == (b"", closed)
+
+
+@pytest.mark.parametrize("to", [b"websocket", b"h2c"])
+@pytest.mark.parametrize("body", [b"Content-Length: 1", b"Transfer-Encoding: chunked"])
+def test_upgrade_with_a_body_is_refused(to, body):
+    # its body would be taken for the next request, or its connection never end
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s\r\n\r\n"
+    said, closed = spoken(head % (to, body), b"1\r\na\r\n0\r\n\r\n")
+    assert closed and said.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_early_answer_reaches_who_is_still_sending(command, key_file):
+    host, port = command.url.removeprefix("http://").split(":")
+    head = b"POST /v1/recognize?model=nope HTTP/1.1\r\nHost: a\r\nX-API-Key: %s\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(head % key_file[1].encode() + b"Content-Length: 190000\r\n\r\n")
+        for _ in range(190):
+            line.sendall(bytes(1000))
+            time.sleep(0.001)
+        assert line.recv(4096).startswith(b"HTTP/1.1 404 ")
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        received = b""
+        while part := line.recv(4096):
+            received += part
+    assert b"HTTP/1.1 200 " in received
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("sample_rate=abc", 400), ("sample_rate=", 400), ("consent=maybe", 400), ("model=x", 404)],
+)
+def test_streams_that_cannot_be_are_refused_in_json(client, query, status):
+    asked = client.websocket_connect(f"/v1/listen?{query}")
+    with pytest.raises(WebSocketDenialResponse) as refused, asked:
+        pass
+    assert refused.value.status_code == status
+    assert refused.value.json()["error"]
+
+
+def test_live_sound_elsewhere_is_refused_in_json(client):
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/v1/models"):
+        pass
+    assert (refused.value.status_code, "/v1/listen" in refused.value.json()["error"]) == (404, True)
 
 
 def test_stopping_answers_what_is_at_work(path):

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import (
+    RequestValidationError,
+    ValidationException,
+    WebSocketRequestValidationError,
+)
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
@@ -138,9 +142,16 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return JSONResponse({"error": f"{where}: {first['msg']}"}, 422)
+        return JSONResponse({"error": _first(error)}, 422)
+
+    @app.exception_handler(WebSocketRequestValidationError)
+    async def unfit(socket: WebSocket, error: WebSocketRequestValidationError) -> None:
+        await socket.send_denial_response(JSONResponse({"error": _first(error)}, 400))
+
+
+def _first(error: ValidationException) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _facts(app: FastAPI, pool: Pool, journal: Journal) -> None:
@@ -247,6 +258,11 @@ def _work(
             await listening.listen(socket, stream, rate, limits, journal, keep)
         finally:
             await stream.close()
+
+    @app.websocket("/{path:path}")
+    async def nowhere(socket: WebSocket, path: str) -> None:
+        error = {"error": "live sound goes to /v1/listen"}
+        await socket.send_denial_response(JSONResponse(error, 404))
 
 
 def _model(app: FastAPI, name: str | None) -> dict[str, Any]:

@@ -18,6 +18,9 @@ _WARNINGS = (
     "reload_failed", "worker_died", "worker_not_started", "keys_failed", "review_failed",
 )  # fmt: skip
 
+# uvicorn's lines of live streams: they hold the query, and an error for each that is refused
+_OTHERS = ('%s - "WebSocket ', "ASGI callable returned without completing handshake")
+
 
 class Journal:
     """Counters and log of one application.
@@ -107,6 +110,7 @@ def log_to_stderr(level: str) -> None:
     """Write what this process tells, and what uvicorn tells, to stderr, a JSON object a line."""
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter())
+    handler.addFilter(lambda record: not str(record.msg).startswith(_OTHERS))
     for name in (LOGGER, "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

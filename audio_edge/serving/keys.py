@@ -34,18 +34,26 @@ def read(path: str | os.PathLike[str]) -> dict[str, str]:
     except (OSError, ValueError) as error:
         remedy = f"make one: python -m audio_edge.serving.keys NAME --keys {path}"
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from error
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        told = line.partition("#")[0].strip()
-        if not told:
-            continue
-        match = _LINE.fullmatch(told)
-        if not match or match[1] in found:
-            raise UserError(f"{path}: line {number} is no new name and SHA-256; mend or remove it")
-        found[match[1]] = match[2]
+    found, bad = _sorted(lines)
+    if bad:
+        raise UserError(f"{path}: line {bad[0]} is no new name and SHA-256; mend or remove it")
     if not found:
         raise UserError(f"{path}: holds no key, so that nobody could ask; make one")
     return found
+
+
+def _sorted(lines: Sequence[str]) -> tuple[dict[str, str], list[int]]:
+    """The keys of a file, and the numbers of the lines that are none."""
+    found: dict[str, str] = {}
+    bad = []
+    for number, line in enumerate(lines, 1):
+        told = line.partition("#")[0].strip()
+        match = _LINE.fullmatch(told)
+        if match and match[1] not in found:
+            found[match[1]] = match[2]
+        elif told:
+            bad.append(number)
+    return found, bad
 
 
 def owner(key: str, known: dict[str, str]) -> str | None:
@@ -81,7 +89,8 @@ class Ring:
 
     Args:
         path: The file.
-        tell: Called with an event and its facts if it turns bad; the old keys stay then.
+        tell: Called with an event and its facts. If the file turns bad, or is gone, its good lines
+            are the keys: who was removed from it is refused in any case.
 
     Attributes:
         known: Name -> SHA-256.
@@ -106,9 +115,17 @@ class Ring:
         try:
             self.known = read(self._path)
         except UserError as error:
-            self._tell("keys_failed", error=str(error))
+            self.known = self._left()
+            self._tell("keys_failed", error=str(error), keys=list(self.known))
         else:
             self._tell("keys_reloaded", keys=list(self.known))
+
+    def _left(self) -> dict[str, str]:
+        try:
+            content = Path(self._path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return {}
+        return _sorted(content.splitlines())[0]
 
 
 @command

@@ -7,10 +7,12 @@ headers may grow for ever; each such connection would hold one of the places the
 from __future__ import annotations
 
 import asyncio
+import json
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_BYTES = 1 << 16
+_BODY = (b"content-length", b"transfer-encoding")
 
 
 def within(seconds: float) -> type[HttpToolsProtocol]:
@@ -20,7 +22,8 @@ def within(seconds: float) -> type[HttpToolsProtocol]:
         """One connection."""
 
         _slow: asyncio.TimerHandle | None = None
-        _taken = 0
+        _taken = 0  # bytes since the last message
+        _within = False  # the body of a message
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -31,19 +34,37 @@ def within(seconds: float) -> type[HttpToolsProtocol]:
                 self._expect()
             self._taken += len(data)
             super().data_received(data)
-            if self._slow is not None and self._taken > HEADER_BYTES:
+            if self._slow is not None and not self._within and self._taken > HEADER_BYTES:
                 self._drop()
 
         def on_headers_complete(self) -> None:
             self._calm()
+            self._within = True
+            # httptools would take such a body for the next request
+            if self.parser.should_upgrade() and any(
+                name in _BODY and value != b"0" for name, value in self.headers
+            ):
+                raise ValueError("an upgrade with a body")
             super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._taken, self._within = 0, False
+            super().on_message_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            content = json.dumps({"error": msg}).encode()
+            head = (
+                "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            )
+            self.transport.write(head.encode() + content)
+            self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._calm()
             super().connection_lost(exc)
 
         def _expect(self) -> None:
-            self._taken = 0
             self._slow = self.loop.call_later(seconds, self._drop)
 
         def _calm(self) -> None:

@@ -142,7 +142,7 @@ def limit_memory(spare_bytes: int) -> None:
     if resource and statm.is_file():
         taken = int(statm.read_text().split()[0]) * resource.getpagesize()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = taken + spare_bytes
+        wanted = min(taken + spare_bytes, 2**62)
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
