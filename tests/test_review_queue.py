@@ -256,6 +256,53 @@ def test_zip_that_is_more_than_hits_is_refused(queue, tmp_path):
     assert queue.next() == [] and not list(tmp_path.parent.glob("a.wav"))
 
 
+@pytest.mark.parametrize("damage", [b"\xff" * 9, b"\x00" * 9])
+def test_zip_with_damaged_lzma_is_refused(queue, tmp_path, damage):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.wav", bytes(range(256)) * 40)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[39:48] = damage
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked"):
+        sources.from_hits(queue, tmp_path / "a.zip", now=0.0)
+
+
+def test_zip_whose_names_are_no_text_is_refused(queue, tmp_path):
+    path = zipped(tmp_path / "a.zip", {"éé.wav": b"", "éé.json": b""})
+    path.write_bytes(path.read_bytes().replace("éé".encode(), b"\xff\xfe\xfd\xfc"))
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked"):
+        sources.from_hits(queue, path, now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        ({"a.json": b"{"}, "a.json: not valid JSON"),
+        ({"a.json": b"{}"}, "a.json: holds no scores"),
+        ({"a.json": b'{"scores": {}}', "a.wav": b"RIFF"}, "a.wav: not a readable recording"),
+        ({"a.wav": b"RIFF"}, "holds no WAV with its JSON beside it"),
+    ],
+)
+def test_fault_inside_a_zip_is_told_of_the_zip(queue, tmp_path, contents, said):
+    path = zipped(tmp_path / "a.zip", contents)
+    with pytest.raises(UserError) as caught:
+        sources.from_hits(queue, path, now=0.0)
+    told = str(caught.value)
+    assert told.startswith(f"{path}: {said}") and told.endswith("; export it again")
+    assert told.count("; ") == 1
+
+
+def test_sound_without_its_json_is_counted_and_nothing_else_is_a_mistake(queue, tmp_path):
+    hits = tmp_path / "hits"
+    hit(hits, "a", {"low": 0.5, "high": 0.4}, 1)
+    audio.write(hits / "b.wav", clip(2), RATE)
+    found = sources.from_hits(queue, hits, now=0.0)
+    assert found == {"low margin": 1, "WAV without its JSON": 1}
+    (hits / "a.json").unlink()
+    with pytest.raises(UserError, match="hits: holds no WAV with its JSON beside it"):
+        sources.from_hits(queue, hits, now=0.0)
+
+
 def test_commands_set_find_import_list_and_delete(carded_path, tmp_path, capsys):
     folder, place = tmp_path / "sounds", str(tmp_path / "queue")
     (folder / "anna").mkdir(parents=True)

@@ -6,7 +6,6 @@ import os
 import re
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,17 +29,31 @@ def unpacked(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Ite
         max_bytes: Most that all files may take.
 
     Raises:
-        UserError: It is damaged or too large, or holds something else than NAME.wav and NAME.json.
+        UserError: It is damaged or too large, or holds something else than NAME.wav and NAME.json;
+            or the block says what is wrong with a file.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
                 _extract(path, archive, Path(folder), max_bytes)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            # RuntimeError: a file has a password; NotImplementedError: an odd compression
+        except UserError:
+            raise
+        except Exception as error:  # of the zip, its names, a password, and four compressions
             raise UserError(f"{path}: cannot be unpacked ({first_line(error)}); export it again") \
                 from error  # fmt: skip
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except UserError as error:
+            raise _retold(error, folder, path) from error
+
+
+def _retold(error: UserError, folder: str, path: str | os.PathLike[str]) -> UserError:
+    """What is wrong with an unpacked file, told of the zip: nobody can mend the file itself."""
+    said = str(error)
+    if not said.startswith(folder):
+        return error
+    fault = said.removeprefix(folder).lstrip(os.sep + ": ").rpartition("; ")[0]
+    return UserError(f"{path}: {fault}; export it again")
 
 
 def _extract(

@@ -38,10 +38,10 @@ def from_hits(
         control: See there.
 
     Returns:
-        Counts: one for each reason, "chosen by none" and "there already".
+        Counts: one for each reason, "chosen by none", "there already" and "WAV without its JSON".
 
     Raises:
-        UserError: There is no such folder, or a file in it is damaged.
+        UserError: There is no such folder, a file in it is damaged, or none is the JSON of a hit.
     """
     place = Path(folder)
     if place.is_file():
@@ -52,8 +52,13 @@ def from_hits(
             )  # fmt: skip
     if not place.is_dir():
         raise UserError(f"{folder}: no such folder; give one of audio_edge.listen --save-hits")
+    hits = sorted(place.glob("*.json"))
+    if not hits and any(place.iterdir()):
+        raise UserError(f"{folder}: holds no WAV with its JSON beside it; give both of each hit")
     counts: Counter[str] = Counter()
-    for path in sorted(place.glob("*.json")):
+    if alone := {path.stem for path in place.glob("*.wav")} - {path.stem for path in hits}:
+        counts["WAV without its JSON"] = len(alone)
+    for path in hits:
         told = files.read_json(path, dict)
         scores, sound = told.get("scores"), path.with_suffix(".wav")
         if not isinstance(scores, dict) or not all(_is_score(score) for score in scores.values()):
