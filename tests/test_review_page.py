@@ -187,3 +187,13 @@ def test_browser_fits_the_review_to_the_window(tab, server, tmp_path, width, dar
     pixels = image.imread(tmp_path / "page.png")[..., :3]
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100  # not blank
     assert (pixels.mean() < 0.4) == dark
+
+
+def test_the_page_of_a_folder_whose_name_is_no_text_is_shown(tmp_path):
+    with Server(create(tmp_path / "q\udcff", Terms(LABELS))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        status, content = ask(server, "GET", "/")
+        assert (status, b"q?" in content) == (200, True)
+        given = json.dumps({"sha256": "\ud800", "kind": "drop"})
+        assert ask(server, "POST", "/decide", given)[0] == 400
+        server.shutdown()

@@ -352,3 +352,40 @@ def test_doubt_finds_the_clips_whose_label_is_wrong(carded_path, tmp_path, capsy
     assert max(item.scores, key=item.scores.get) == "high"
     assert review.main(doubt) == 0
     assert "1 there already" in capsys.readouterr().out
+
+
+def test_names_that_are_no_text_are_kept_with_escapes(queue, tmp_path):
+    hits = tmp_path / "hits\udcff"
+    hit(hits, "a", {"low": 0.5, "high": 0.4}, 1, model="m\udcff")
+    hit(hits, "b", {"\ud800": 0.5, "high": 0.4}, 2, source="\ud800")
+    assert sources.from_hits(queue, hits, now=0.0) == {"low margin": 2}
+    assert [(item.source, item.model) for item in queue.next(9)] == [
+        ("hits\\udcff", "m\\udcff"), ("\\ud800", "m")
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="has no clip"):
+        queue.decide("\ud800", "drop")
+    assert queue.delete(sha256="\udcff") == 0
+    assert queue.delete(source="hits\udcff") == queue.delete(source="\ud800") == 1
+    for terms in ({"labels": ("a", "\udcff")}, {"consent": "\udcff"}):
+        with pytest.raises(UserError, match="must be UTF-8"):
+            Terms(**terms)
+
+
+def test_a_lost_queue_does_not_come_back_empty(queue):
+    queue.path.unlink()
+    for ask in (lambda: put(queue), queue.next, queue.progress):
+        with pytest.raises(UserError, match="unable to open"):
+            ask()
+    assert not queue.path.exists()
+    queue.path.touch()
+    with pytest.raises(UserError, match="holds no review queue; move it away"):
+        create(queue.folder, Terms(LABELS))
+
+
+@pytest.mark.parametrize("told", ["{", "[]", '{"labels": 1}', '{"labels": [], "more": 1}'])
+def test_damaged_terms_are_told_in_one_sentence(queue, told):
+    with sqlite3.connect(queue.path) as db:
+        db.execute("UPDATE terms SET json = ?", (told,))
+    db.close()
+    with pytest.raises(UserError, match="its terms are damaged"):
+        _ = queue.terms

@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         queue = self.server.queue
         if self.path == "/":
             html = page.render(queue.folder.resolve().name, queue.terms.labels)
-            self._send(html.encode(), "text/html; charset=utf-8")
+            self._send(html.encode(errors="replace"), "text/html; charset=utf-8")
         elif self.path == "/next":
             self._tell(state(queue))
         else:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class Store:
             )
         with self.transaction() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:  # what SQLite says of an empty file, and of most other databases
+            raise UserError(f"{self.path}: holds no review queue; move it away and make it anew")
         if version != _VERSION:
             raise UserError(f"{self.path}: of format {version}, not {_VERSION}; update audio_edge")
 
@@ -102,17 +104,18 @@ def make(folder: str | os.PathLike[str], terms: Terms) -> None:
     """Make the files of a queue, unless they are there."""
     path = Path(folder) / FILE
     if not path.is_file():
-        with files.replacing(path) as draft:
-            draft.unlink()
-            with _connected(draft) as db:
-                db.executescript(_SCHEMA)
-                agree(db, terms)
+        with files.replacing(path) as draft, _connected(draft) as db:
+            db.executescript(_SCHEMA)
+            agree(db, terms)
 
 
 def terms_of(db: sqlite3.Connection) -> Terms:
     """What was agreed upon."""
-    told = json.loads(db.execute("SELECT json FROM terms").fetchone()["json"])
-    return Terms(**{**told, "labels": tuple(told["labels"])})
+    try:
+        told = json.loads(db.execute("SELECT json FROM terms").fetchone()["json"])
+        return Terms(**{**told, "labels": tuple(told["labels"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise sqlite3.DatabaseError(f"its terms are damaged ({error})") from error
 
 
 def agree(db: sqlite3.Connection, terms: Terms) -> None:
@@ -121,10 +124,26 @@ def agree(db: sqlite3.Connection, terms: Terms) -> None:
     db.execute("INSERT OR REPLACE INTO terms (one, json) VALUES (1, ?)", (told,))
 
 
+class _Connection(sqlite3.Connection):
+    """Takes any text: what is not UTF-8, as the name of a file may be, is written with escapes."""
+
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> sqlite3.Cursor:  # type: ignore[override]
+        plain = [
+            value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+            for value in values
+        ]
+        return super().execute(sql, plain)
+
+
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that is there: of a lost one SQLite would make an empty one."""
     try:
-        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as db:
+        link = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", timeout=60, isolation_level=None, uri=True,
+            factory=_Connection,
+        )  # fmt: skip
+        with closing(link) as db:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA secure_delete = ON")  # what is deleted is written over

@@ -29,3 +29,6 @@ class Terms:
             raise UserError(f"days and mb to keep must be > 0. Received: {received}")
         if len(set(self.labels)) != len(self.labels) or not all(map(str.strip, self.labels)):
             raise UserError(f"labels must be distinct names. Received: {', '.join(self.labels)}")
+        for text in (*self.labels, self.consent):
+            if text != text.encode(errors="replace").decode():
+                raise UserError(f"labels and consent must be UTF-8. Received: {text!r}")
