@@ -7,6 +7,7 @@ from audio_edge.errors import UserError
 from audio_edge.retraining import reviewed, verdict
 from audio_edge.review.queue import create
 from audio_edge.review.terms import Terms
+from training import retrain
 
 pytest.importorskip("cleanlab", reason="cleanlab is not installed: audio_edge[review]")
 LABELS = ("a", "b", "c")
@@ -93,6 +94,15 @@ def test_limits_and_mixings_out_of_range_are_told():
         reviewed.Mixing(hold_out=1.0)
     with pytest.raises(UserError, match="--by must be"):
         reviewed.Mixing(by="speaker")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--epochs", "0"), ("--epochs", "-1"), ("--learning-rate", "nan"), ("--learning-rate", "-1")],
+)
+def test_retraining_refuses_wrong_options_before_it_looks_at_anything(capsys, option, value):
+    assert retrain.main(["nowhere", "nowhere", "--registry", "new", option, value]) == 2
+    assert f"error: {option} must be" in capsys.readouterr().err
 
 
 @pytest.fixture

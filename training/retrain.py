@@ -10,6 +10,7 @@ and the exit code is 1. Where the registry has no current model, the run's own i
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     args = _parser().parse_args(argv)
+    if args.epochs is not None and args.epochs < 1:
+        raise UserError(f"--epochs must be at least 1. Received: {args.epochs}")
+    if args.learning_rate is not None and not 0 < args.learning_rate < math.inf:
+        raise UserError(f"--learning-rate must be > 0. Received: {args.learning_rate}")
     start_logging()
     doubts.require()  # said now, not after the training
     from audio_edge.retraining import finetune, reviewed
