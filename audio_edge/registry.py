@@ -133,7 +133,12 @@ def find(root: str | os.PathLike[str], name: str, number: int | None = None) -> 
         raise UserError(f"{place}: has no version {number}; there are: {known}")
     changed = "was changed since it was added; promote another version, or add it anew"
     record = files.read_json(folder / RECORD, dict)
-    if record.pop("sha256", None) != files.fingerprint(record):
+    whole = {"files": dict, "lineage": dict, "added": str}
+    if (
+        record.pop("sha256", None) != files.fingerprint(record)
+        or not all(isinstance(record.get(key), kind) for key, kind in whole.items())
+        or not record["files"].keys() >= {MODEL, CARD}
+    ):
         raise UserError(f"{folder / RECORD}: {changed}")
     for file, digest in record["files"].items():
         if files.sha256(read_model(folder / file)) != digest:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audio_edge import registry
+from audio_edge import files, registry
 from audio_edge.card import Card, attach
 from audio_edge.errors import UserError
 from training import registry as commands
@@ -81,6 +81,17 @@ def test_a_changed_file_is_noticed_and_never_promoted(two, file):
     with pytest.raises(UserError, match=f"{file}: was changed"):
         registry.promote(two, "kitchen", 2)
     assert registry.current(two, "kitchen") == 1
+
+
+@pytest.mark.parametrize("told", [{}, {"files": {}, "lineage": {}, "added": ""}, {"files": []}])
+def test_a_record_of_something_else_is_a_changed_one(two, told, capsys):
+    path = two / "kitchen" / "2" / registry.RECORD
+    path.chmod(0o644)
+    files.write_json(path, {**told, "sha256": files.fingerprint(told)})
+    with pytest.raises(UserError, match=f"{registry.RECORD}: was changed"):
+        registry.find(two, "kitchen", 2)
+    assert commands.main([str(two), "list", "kitchen"]) == 0
+    assert f"{registry.RECORD}: was changed" in capsys.readouterr().out
 
 
 def test_a_half_written_version_is_never_seen_and_goes_with_the_next_writer(two, tmp_path):
