@@ -389,3 +389,28 @@ def test_damaged_terms_are_told_in_one_sentence(queue, told):
     db.close()
     with pytest.raises(UserError, match="its terms are damaged"):
         _ = queue.terms
+
+
+def test_report_is_noted_with_a_clip_that_waits_and_with_no_other(queue):
+    waits, skipped, decided, gone = (put(queue, seed, why="low margin") for seed in range(4))
+    queue.decide(skipped, "skip")
+    queue.decide(decided, "label", "low")
+    queue.delete(sha256=gone)
+    noted = [put(queue, seed, source="hall", given="high") for seed in range(4)]
+    assert noted == [waits, skipped, None, None]
+    told = {item.sha256: (item.why, item.given, item.source) for item in queue.next(9)}
+    assert told == {digest: ("reported", "high", "kitchen") for digest in (waits, skipped)}
+    assert (queue.find(decided).why, queue.find(decided).given) == ("low margin", "")
+    assert put(queue, 0, given="high") is None and put(queue, 0) is None  # it is known
+    assert put(queue, 0, given="low") == waits and queue.find(waits).given == "low"
+    assert put(queue, 0, why="low margin") is None and queue.find(waits).why == "reported"
+
+
+@pytest.mark.parametrize("option", ["--margin", "--control"])
+@pytest.mark.parametrize("value", ["nan", "-1", "5"])
+def test_shares_out_of_range_are_refused(queue, tmp_path, capsys, option, value):
+    hit(tmp_path / "hits", "a", {"low": 0.5, "high": 0.4}, 1)
+    for action in (["import", str(tmp_path / "hits")], ["find", "nowhere.tflite", "nowhere"]):
+        assert review.main([str(queue.folder), *action, option, value]) == 2
+        assert "--margin and --control must be in [0, 1]" in capsys.readouterr().err
+    assert queue.next() == []

@@ -177,6 +177,16 @@ def test_reported_clip_comes_with_its_label_and_goes_on_request(path, queue):
         assert first.json()["start_s"] == pytest.approx(0.425, abs=0.05)
 
 
+def test_report_of_a_clip_that_waits_is_noted_and_said(path, queue):
+    with fed(path, queue, control=1.0) as client:
+        recognized(client, SURE, consent=True)
+        assert until(lambda: kept(client, "taken") == 2)
+        answers = [reported(client, consent=True, label="high").json() for _ in range(2)]
+    assert [answer["taken"] for answer in answers] == [True, False]
+    item = queue.find(answers[0]["clip"])
+    assert (item.why, item.given, len(queue.next(9))) == ("reported", "high", 2)
+
+
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [

@@ -77,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.action == "set":
         return _set(args)
     queue = Queue(args.queue)
+    if args.action in ("import", "find"):
+        choice.check(args.margin, args.control)
     if args.action in ("import", "find", "doubt"):
         counts = {"import": _import, "find": _find, "doubt": _doubt}[args.action](queue, args)
         for why, count in sorted(counts.items()):

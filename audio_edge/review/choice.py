@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from audio_edge.errors import UserError
+
 MARGIN, CONTROL = 0.2, 0.02
+
+
+def check(least: float, control: float) -> None:
+    """Raise UserError unless both, see `reason`, are shares."""
+    if not (0 <= least <= 1 and 0 <= control <= 1):
+        raise UserError(f"--margin and --control must be in [0, 1]. Received: {least}, {control}")
 
 
 def margin(scores: Sequence[float]) -> float:

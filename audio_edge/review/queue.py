@@ -21,6 +21,11 @@ from audio_edge.review.store import ITEMS, Store, agree, make, terms_of
 from audio_edge.review.terms import Terms
 
 _OPEN = " (kind IS NULL OR kind = 'skip') "
+_REPORT = f"""
+UPDATE clips SET why = 'reported', given = CASE ?2 WHEN '' THEN given ELSE ?2 END
+WHERE sha256 = ?1 AND (why != 'reported' OR ?2 NOT IN ('', given))
+AND id IN (SELECT id FROM ({ITEMS}) WHERE {_OPEN})
+"""
 
 
 class Queue:
@@ -55,6 +60,8 @@ class Queue:
     ) -> str | None:  # fmt: skip
         """Take in a clip, unless it is there already or was deleted.
 
+        If it is there and still to be decided on, a report is noted with it: why, and given.
+
         Args:
             samples: float in [-1, 1] or int16, [n], at most `MAX_S` seconds.
             sample_rate: Hz.
@@ -67,7 +74,7 @@ class Queue:
             given: See there.
 
         Returns:
-            Its hash if it was taken in, else None.
+            Its hash if it was taken in, or the report is news of it; else None.
 
         Raises:
             UserError: No consent is on record, the clip is too long, the disk refuses.
@@ -92,7 +99,8 @@ class Queue:
                 "SELECT 1 FROM clips WHERE sha256 = ?1 UNION SELECT 1 FROM gone WHERE sha256 = ?1"
             )
             if db.execute(known, (digest,)).fetchone():
-                return None
+                reported = why == "reported" and db.execute(_REPORT, (digest, given)).rowcount
+                return digest if reported else None
             heard = (model, model_sha256, told)
             row = (digest, source, *heard, why, given, sample_rate, len(taken), now)
             db.execute(

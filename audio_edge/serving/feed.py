@@ -39,9 +39,7 @@ class Feeding:
     control: float = choice.CONTROL
 
     def __post_init__(self) -> None:
-        if not (0 <= self.margin <= 1 and 0 <= self.control <= 1):
-            received = f"{self.margin}, {self.control}"
-            raise UserError(f"--margin and --control must be in [0, 1]. Received: {received}")
+        choice.check(self.margin, self.control)
 
 
 class Feed:

@@ -100,7 +100,10 @@ class Recognized(BaseModel):
 
 
 class Reported(Offered):
-    """The clip that was kept; `taken` is false if it was there already or was deleted before."""
+    """The clip that was reported.
+
+    `taken` is false if that was known: it was reported so before, or decided on, or deleted.
+    """
 
     model: str
     version: int
