@@ -106,6 +106,21 @@ def test_without_a_consent_on_record_nothing_is_kept(path, tmp_path, caplog):
     assert queue.next() == [] and not (queue.folder / "audio").exists()
 
 
+def test_labels_that_are_set_while_the_service_runs_take_effect(path, queue):
+    with fed(path, queue, control=1.0) as client:
+        queue.agree(Terms(("yes", "no"), consent="the testers"))
+        assert len(recognized(client, SURE, consent=True)["review"]) == 2  # not known yet
+        assert until(lambda: kept(client, "dropped") == 2)
+        assert "review" not in recognized(client, SURE, consent=True)
+        assert reported(client, consent=True).json()["error"].startswith("the queue has other")
+        queue.agree(Terms(LABELS, consent="the testers"))
+        assert until(lambda: "review" in recognized(client, SURE, consent=True))
+        queue.agree(Terms(("yes", "no"), consent="the testers"))
+        assert reported(client, consent=True).status_code == 400
+        queue.agree(Terms(LABELS, consent="the testers"))
+        assert reported(client, consent=True, time_s=0.2).json()["taken"]
+
+
 def test_control_sample_takes_what_the_model_is_sure_of(path, queue):
     with fed(path, queue, control=1.0) as client:
         told = recognized(client, SURE, consent=True)["review"]

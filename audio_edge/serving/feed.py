@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,7 @@ class Feed:
         self._queue = Queue(feeding.queue)
         self._labels = set(self._queue.terms.labels)
         self._thread = ThreadPoolExecutor(1, "review")
+        self._looking: Future[None] | None = None
         self._waiting, self._works = 0, True
 
     def check(self, models: Mapping[str, Mapping[str, Any]]) -> None:
@@ -84,14 +86,22 @@ class Feed:
     def wish(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """What a worker is asked for along with an answer of a model; None if they do not fit.
 
-        A queue of other labels does not, nor a model that may hear several at once.
+        A queue of other labels does not, nor a model that may hear several at once. The labels are
+        those last seen; where they do not fit, they are looked at again, for who comes next.
         """
         card = facts["card"] or {}
-        if card.get("multi_label") or (self._labels and set(facts["labels"]) - self._labels):
+        if card.get("multi_label"):
+            return None
+        if not self._fit(facts["labels"]):
+            self._look()
             return None
         feeding = self._feeding
         against = None if feeding.against == facts["name"] else feeding.against
         return {"least": feeding.margin, "control": feeding.control, "against": against}
+
+    async def look(self, seconds: float) -> None:
+        """See the labels that the queue has now, if it can be read in time."""
+        await asyncio.wait([asyncio.wrap_future(self._look())], timeout=seconds)
 
     def offer(
         self, answer: Answer, key: str | None, source: str | None, given: str = ""
@@ -158,9 +168,13 @@ class Feed:
         clips, sound, start = answer.head["clips"], np.frombuffer(answer.sound, "<i2"), 0
         outcomes: list[str] = []
         try:
+            self._labels = set(self._queue.terms.labels)
             for clip in clips:
                 samples = sound[start : start + clip["samples"]]
                 start += len(samples)
+                if not self._fit(clip["scores"]):  # others were set meanwhile
+                    outcomes.append("dropped")
+                    continue
                 facts = {key: clip[key] for key in ("model", "model_sha256", "why", "scores")}
                 new = self._queue.add(
                     samples, clip["sample_rate"], source=source, given=given, now=time.time(),
@@ -186,6 +200,19 @@ class Feed:
             self._works = True
             self._journal.tell("review_works")
         return found
+
+    def _fit(self, labels: Iterable[str]) -> bool:
+        return not self._labels or not set(labels) - self._labels
+
+    def _look(self) -> Future[None]:
+        """Have the thread look, unless it is about to."""
+        if self._looking is None or self._looking.done():
+            self._looking = self._thread.submit(self._see)
+        return self._looking
+
+    def _see(self) -> None:
+        with suppress(UserError):  # told of when a clip cannot be taken in
+            self._labels = set(self._queue.terms.labels)
 
     def _less(self, size: int) -> None:
         self._waiting -= size

@@ -45,6 +45,7 @@ def add_routes(
         facts = named(request.app, model)
         if not consent:
             raise Refused(400, "a report keeps the sound; say consent=true to that")
+        await feed.look(limits.wait_timeout_s)
         if feed.wish(facts) is None:
             raise Refused(400, f"the queue has other labels than {facts['name']}")
         if label is not None and label not in facts["labels"]:
