@@ -274,6 +274,14 @@ def test_zip_whose_names_are_no_text_is_refused(queue, tmp_path):
         sources.from_hits(queue, path, now=0.0)
 
 
+def test_zip_with_a_name_too_long_is_refused_without_a_path_of_ours(queue, tmp_path):
+    path = zipped(tmp_path / "a.zip", {f"{'a' * 300}.wav": b""})
+    with pytest.raises(UserError) as caught:
+        sources.from_hits(queue, path, now=0.0)
+    assert str(caught.value).count("a.zip: cannot be unpacked") == 1
+    assert "aaa" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("contents", "said"),
     [

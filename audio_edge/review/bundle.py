@@ -39,8 +39,8 @@ def unpacked(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Ite
         except UserError:
             raise
         except Exception as error:  # of the zip, its names, a password, and four compressions
-            raise UserError(f"{path}: cannot be unpacked ({first_line(error)}); export it again") \
-                from error  # fmt: skip
+            told = getattr(error, "strerror", None) or first_line(error)  # without our own path
+            raise UserError(f"{path}: cannot be unpacked ({told}); export it again") from error
         try:
             yield Path(folder)
         except UserError as error:
