@@ -49,7 +49,7 @@ demo: setup
 		--truth $(DEMO)/recording.txt --plot $(DEMO)/recording.png --force
 
 test: setup
-	$(ASKED) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(ASKED) $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --max-worker-restart 0
 
 # Build and test the app, and make the signed APK; needs a JDK 17, Maven, and aapt, apksigner, dexdump, zip, zipalign.
 android: setup $(R8)

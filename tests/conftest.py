@@ -12,10 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-# Numba's cache, of what librosa compiles, is not safe where two processes fill it at once.
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR",
-    os.path.abspath(f".pytest_cache/numba/{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"),
+# Numba's cache, of what librosa compiles, is not safe where two processes fill it at once. Workers
+# inherit the name that the first process has set, so each sets its own.
+os.environ["NUMBA_CACHE_DIR"] = os.path.abspath(
+    f".pytest_cache/numba/{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 )
 
 from collections.abc import Callable
