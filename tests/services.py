@@ -31,6 +31,13 @@ runpy.run_module("audio_edge.serving", run_name="__main__", alter_sys=True)
 """
 
 
+def encoded(wave: np.ndarray, form: str = "WAV", rate: int = SAMPLE_RATE, **keys) -> bytes:
+    """A recording as a file of some format."""
+    file = io.BytesIO()
+    soundfile.write(file, wave, rate, format=form, **keys)
+    return file.getvalue()
+
+
 @contextlib.contextmanager
 def client(models: dict[str, str], *, workers: int = 1, **keys) -> Iterator[TestClient]:
     """A client of a started application; `limits` are given as keywords of `Limits`."""

@@ -23,12 +23,7 @@ from audio_edge.serving import shelf
 from audio_edge.serving.__main__ import main
 from tests import services
 from tests.conftest import CLIP, LABELS, SAMPLE_RATE, tone, tone_probs
-
-
-def encoded(wave: np.ndarray, form: str = "WAV", rate: int = SAMPLE_RATE) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, wave, rate, format=form)
-    return file.getvalue()
+from tests.services import encoded
 
 
 def said() -> np.ndarray:

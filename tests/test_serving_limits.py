@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
 import json
 import logging
 import os
@@ -19,7 +18,6 @@ from types import SimpleNamespace
 import httpx2
 import numpy as np
 import pytest
-import soundfile
 import uvicorn
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -32,14 +30,7 @@ from audio_edge.serving import keys, protocol
 from audio_edge.serving.limits import Limits
 from tests import services
 from tests.conftest import SAMPLE_RATE, tone
-from tests.services import until
-
-
-def encoded(wave: np.ndarray, form: str = "WAV", rate: int = SAMPLE_RATE, **keys) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, wave, rate, format=form, **keys)
-    return file.getvalue()
-
+from tests.services import encoded, until
 
 CONTENT = encoded(np.concatenate([tone("silence", 0.3), tone("low", 0.15), tone("silence", 0.3)]))
 BOUNDS = {

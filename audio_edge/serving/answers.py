@@ -74,7 +74,7 @@ class Model:
         if output == "detections":
             traced = self.detector.trace(waveform)
             answer["detections"] = [dataclasses.asdict(item) for item in traced[0]]
-            starts = chosen.starts(self.detector, *traced, len(waveform))
+            starts = chosen.starts(self.detector, *traced, len(waveform)) if wish else []
         else:
             starts, clips = cut(waveform, model.clip_samples)
             rows = model(clips).tolist()
