@@ -16,8 +16,7 @@ def build(config: Config, n_outputs: int, *, dropout: bool = True) -> keras.Mode
     model = config.model
     if model.name not in MODELS:
         raise UserError(f"[model] unknown name '{model.name}'; known: {', '.join(MODELS)}")
-    frames = config.frontend.frames(config.data.clip_samples)
-    bands = frontends.build(config).width
+    frames, bands = frontends.shape(config)
     try:
         return MODELS[model.name](
             (frames, bands, 1), n_outputs, width=model.width, depth=model.depth,

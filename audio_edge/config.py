@@ -25,6 +25,7 @@ from audio_edge.settings import (
     Config,
     DetectorConfig,
     DistillConfig,
+    EncoderConfig,
     FrontendConfig,
     ModelConfig,
     PruneConfig,
@@ -40,9 +41,9 @@ else:
 
 __all__ = [
     "FOLDS", "SILENCE", "UNKNOWN", "AugmentConfig", "ChannelsConfig", "ClusterConfig", "Config",
-    "DataConfig", "DetectorConfig", "DistillConfig", "FrontendConfig", "ModelConfig", "PruneConfig",
-    "QuantizeConfig", "RunConfig", "TrainConfig", "from_dict", "load_config", "read_toml",
-    "to_toml",
+    "DataConfig", "DetectorConfig", "DistillConfig", "EncoderConfig", "FrontendConfig",
+    "ModelConfig", "PruneConfig", "QuantizeConfig", "RunConfig", "TrainConfig", "from_dict",
+    "load_config", "read_toml", "to_toml",
 ]  # fmt: skip
 
 _SECTIONS = typing.get_type_hints(Config)  # name -> dataclass

@@ -209,15 +209,21 @@ def card_of(run: Run, stage: str, dft: str, meant: Sequence[str] = (), kind: str
     """
     record = run.require(stage)
     config = run.config
-    shape = [config.frontend.frames(config.data.clip_samples), frontends.build(config).width]
+    shape = list(frontends.shape(config))
     versions = {name: importlib.metadata.version(name) for name in _VERSIONS if _installed(name)}
     settings = config.to_dict()
     # places of the training machine mean nothing elsewhere
-    places = {"run": ["dir"], "data": ["root", "cache", "noise"], "model": ["weights"]}
+    places = {
+        "run": ["dir"], "data": ["root", "cache", "noise"], "model": ["weights"],
+        "encoder": ["path"], "distill": ["teachers", "teacher_set"],
+    }  # fmt: skip
     for section, keys in places.items():
         for key in keys:
             del settings[section][key]
-    begun = (run.record("float") or {}).get("initial_weights")
+    made = run.record("float") or {}
+    begun, taught = made.get("initial_weights"), made.get("taught_by", [])
+    licences = [config.data.licence, config.model.weights_licence]
+    licences += [teacher["licence"] for teacher in taught if "licence" in teacher]
     return Card(
         labels=tuple(record["labels"]),
         sample_rate=config.data.sample_rate,
@@ -233,8 +239,9 @@ def card_of(run: Run, stage: str, dft: str, meant: Sequence[str] = (), kind: str
             "versions": versions,
             **({"runtimes": list(meant)} if meant else {}),
             **({"initial_weights": begun} if begun else {}),
+            **({"taught_by": taught} if taught else {}),
         },
-        licences=tuple(filter(None, (config.data.licence, config.model.weights_licence))),
+        licences=tuple(dict.fromkeys(filter(None, licences))),
         multi_label=config.data.multi_label,
     )
 

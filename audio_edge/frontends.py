@@ -16,6 +16,7 @@ from audio_edge import files, frontend
 from audio_edge.config import Config
 from audio_edge.errors import UserError, first_line
 from audio_edge.frontend import Frontend
+from audio_edge.frontend.encoder import Encoder
 from audio_edge.run import Run
 
 # Natural log of mel power: full-scale speech stays below; 255 steps down to ln(log_floor).
@@ -26,17 +27,32 @@ _FILE = "frontend.npz"
 
 
 def build(config: Config, *, dft: str = "rfft") -> Frontend:
-    """The front end of `[frontend]`, as yet neither fitted nor trained.
+    """The front end of `[frontend]`, or the encoder, as yet neither fitted nor trained.
 
     Raises:
-        UserError: The settings do not fit together.
+        UserError: The settings do not fit together, or an encoder shall be in a file.
     """
+    if config.encoder.path:
+        encoder = config.encoder
+        if dft != "rfft":
+            encoder.require_none()
+        hearing = Encoder(encoder.path, pad_s=encoder.pad_s, sample_rate=config.data.sample_rate)
+        hearing(tf.zeros([1, config.data.clip_samples]))
+        return hearing
     try:
         made = frontend.build(config.frontend, sample_rate=config.data.sample_rate, dft=dft)
         made(tf.zeros([1, config.data.clip_samples]))
     except ValueError as error:
         raise UserError(f"[frontend] {error}") from error
     return made
+
+
+def shape(config: Config) -> tuple[int, int]:
+    """(frames, bands) that a clip has in the front end of a run."""
+    front, samples = build(config), config.data.clip_samples
+    if isinstance(front, Encoder):
+        return front.shape(samples)
+    return config.frontend.frames(samples), front.width
 
 
 def fit(front: Frontend, clips: np.ndarray) -> None:

@@ -6,6 +6,7 @@ All randomness of a step derives from (seed, step number); `train` decides which
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,22 +89,34 @@ class Learner(keras.Model):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
-        clips, numbers, step = data
-        for counter in self.counters:
-            counter.assign(step)
-        waveforms, targets, seed = self.augmented(clips, numbers, step)
+        waveforms, targets, seed = self.augmented(*data)
         taught = self.teachers(waveforms) if self.teachers else None
+        return self.learn(lambda: self.frontend(waveforms), targets, taught, data[1], seed)
+
+    def learn(
+        self, hear: Callable[[], tf.Tensor], targets: tf.Tensor, taught: tf.Tensor | None,
+        numbers: tf.Tensor, seed: tf.Tensor,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Change the weights once.
+
+        Args:
+            hear: Gives the features [batch, frames, bands, 1], not yet hidden in part.
+            targets: [batch, outputs].
+            taught: The teachers' probabilities [batch, outputs], if there are teachers.
+            numbers: The outputs that the clips shall raise.
+            seed: Of the step.
+        """
+        for counter in self.counters:
+            counter.assign(seed[1])
         with tf.GradientTape() as tape:
-            features = augment.spec_augment(
-                self.frontend(waveforms), self.config.augment, seed=seed
-            )
+            features = augment.spec_augment(hear(), self.config.augment, seed=seed)
             logits = tf.cast(self.classifier(features, training=True), tf.float32)
             loss = self._loss(targets, logits)
             if taught is not None:
                 distill = self.config.distill
                 soft = self._loss(taught, logits / distill.temperature) * distill.temperature**2
                 loss = (1 - distill.share) * loss + distill.share * soft
-            part = loss * self._share(clips)
+            part = loss * self._share(numbers)
         self.optimizer.minimize(part, self.trainable_variables, tape=tape)
         labels = numbers
         if not self.multi_label:
@@ -114,8 +127,7 @@ class Learner(keras.Model):
         self, clips: tf.Tensor, numbers: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """What a step makes of a batch: waveforms, targets and the seed of all that is drawn."""
-        config = self.config
-        seed = tf.stack([tf.constant(config.run.seed, tf.int64), step])
+        config, seed = self.config, self.seed(step)
         silent = numbers == self.silence
         if self.multi_label:
             silent = tf.zeros([tf.shape(clips)[0]], tf.bool)
@@ -125,6 +137,10 @@ class Learner(keras.Model):
         )  # fmt: skip
         targets = self._targets(numbers, self.merge.shape[0])
         return *augment.mix(waveforms, targets, config.augment, seed=seed), seed
+
+    def seed(self, step: tf.Tensor) -> tf.Tensor:
+        """The seed of all that is drawn in a step: int64 [2]."""
+        return tf.stack([tf.constant(self.config.run.seed, tf.int64), step])
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""
@@ -155,9 +171,9 @@ class Learner(keras.Model):
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
 
     @staticmethod
-    def _share(clips: tf.Tensor) -> tf.Tensor:
+    def _share(numbers: tf.Tensor) -> tf.Tensor:
         """Share of the batch that is on this replica: Keras adds the gradients of all."""
-        count = tf.shape(clips)[0]
+        count = tf.shape(numbers)[0]
         return tf.cast(count, tf.float32) / tf.cast(replicas.total(count), tf.float32)
 
     def _update(self, loss: tf.Tensor, labels: tf.Tensor, probs: tf.Tensor) -> dict[str, Any]:

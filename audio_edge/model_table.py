@@ -35,6 +35,7 @@ SIZES: dict[str, tuple[tuple[int, int], ...]] = {
     "crnn": ((32, 1), (64, 1), (64, 2)),
     "kwt": ((32, 4), (64, 4), (64, 12)),
     "yamnet": ((32, 5),),
+    "conv_pool": ((32, 1), (32, 3)),
 }
 CLASSES = 12
 

@@ -150,7 +150,7 @@ class Run:
         if not name.endswith(".toml"):
             found = [Run.open(name)]
         else:
-            base = config_module.load_config(name)
+            base = config_module.load_config(name, own.distill.teacher_set)
             fold = f"fold{own.data.fold}/" if own.data.kind in FOLDS else ""
             found = []
             for seed in own.distill.teacher_seeds:
@@ -180,6 +180,8 @@ class Run:
             if c.distill.teachers:
                 learnt_from = [teacher.fingerprint("float", data) for teacher in self.teachers()]
                 sections.append([c.distill.share, c.distill.temperature, learnt_from])
+                if c.distill.lessons:
+                    sections.append(c.distill.lessons)
             return files.fingerprint(["float", c.run.seed, *sections])
         section: Any = {
             "narrow": c.channels, "pruned": c.prune, "clustered": c.cluster, "qat": c.quantize,
@@ -233,11 +235,13 @@ def lineage(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _without_places(config: Config) -> dict[str, Any]:
     """The sections that training depends on, less where files lie and how decoding is done."""
-    sections = {"data": _learnt_data(config)}
+    sections: dict[str, Any] = {"data": _learnt_data(config)}
     for name in ("frontend", "augment", "model"):
         sections[name] = dataclasses.asdict(getattr(config, name))
     sections["model"]["weights"] = Path(config.model.weights).name
     del sections["model"]["weights_licence"]
+    if config.encoder.path:
+        sections["encoder"] = [Path(config.encoder.path).name, config.encoder.pad_s]
     return sections
 
 
@@ -254,12 +258,16 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         "run": ("name", "dir", "tensorboard"),
         "data": ("root", "cache", "noise", "decode_timeout_s", "licence"),
         "model": ("weights", "weights_licence"),
+        "encoder": ("path", "licence"),
+        "distill": ("teacher_set",),
     }
-    before = {name: keys if isinstance(keys, dict) else {} for name, keys in old.items()}
+    before = Config().to_dict()  # what a key was before there was such a key
+    for name, keys in old.items():
+        before.setdefault(name, {}).update(keys if isinstance(keys, dict) else {})
     return [
-        f"{section}.{key} {before.get(section, {}).get(key)!r} -> {value!r}"
+        f"{section}.{key} {before[section][key]!r} -> {value!r}"
         for section, values in new.items()
         if section != "detector"
         for key, value in values.items()
-        if key not in ignored.get(section, ()) and before.get(section, {}).get(key) != value
+        if key not in ignored.get(section, ()) and before[section][key] != value
     ]

@@ -158,20 +158,50 @@ class DistillConfig(Section):
     `teachers` are finished runs, or configs (`.toml`, looked for beside this one too): of a config,
     the float stage is trained first, once for each of `teacher_seeds`, in its own run.dir, from the
     same recordings. Their mean probabilities of each augmented clip, at `temperature`, have
-    `share` of the loss.
+    `share` of the loss. `teacher_set` overrides keys of those configs, as `--set` does.
+
+    With `lessons` the teachers hear only so many epochs of augmented clips, drawn once, which then
+    come again and again: large teachers cost the time of that many epochs, not of all, and pupils
+    with other seeds share them.
     """
 
     teachers: tuple[str, ...] = ()
     teacher_seeds: tuple[int, ...] = (0,)
+    teacher_set: tuple[str, ...] = ()
+    lessons: int = 0
     share: float = 0.8
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
         self.require(0 < self.share <= 1, "share must be in (0, 1]")
         self.require(self.temperature >= 1, "temperature must be at least 1")
+        self.require(0 <= self.lessons <= 1000, "lessons must be 0 to 1000 epochs")
         seeds = self.teacher_seeds
         distinct = len(set(seeds)) == len(seeds) >= 1 and min(seeds) >= 0
         self.require(distinct, "teacher_seeds must be one or more distinct seeds")
+
+
+@dataclass(frozen=True)
+class EncoderConfig(Section):
+    """A published network that hears in the place of `[frontend]`, for runs that teach others.
+
+    `path` is a `.tflite`, `.onnx` or `.ort` file from PCM at the sample rate of `[data]` to
+    embeddings; it stays as it is, with `pad_s` of silence on either side of each clip. It is too
+    large for a device, so that such a run has a float stage and no file. `licence` says whose it
+    is, in the cards of those that it teaches.
+    """
+
+    path: str = ""
+    pad_s: float = 0.0
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        self.require(0 <= self.pad_s <= 10, "pad_s must be in [0, 10] seconds")
+
+    def require_none(self) -> None:
+        """Raise where a file for devices is asked for, and there is an encoder."""
+        rule = "path only serves training.train and the configs that [distill] teachers names"
+        self.require(not self.path, rule)
 
 
 @dataclass(frozen=True)
@@ -201,6 +231,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     data: DataConfig = field(default_factory=DataConfig)
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

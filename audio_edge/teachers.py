@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from audio_edge import classifiers, frontends
+from audio_edge import classifiers, frontends, pretrained
 from audio_edge.errors import UserError
 from audio_edge.run import Run
+
+
+def origins(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What the card of a pupil says of each: its name, and whose file it began with or hears by."""
+    found = []
+    for run in runs:
+        encoder, weights = run.config.encoder, run.config.model
+        path, licence = encoder.path or weights.weights, encoder.licence or weights.weights_licence
+        said = {"name": run.config.run.name, "fingerprint": run.require("float")["fingerprint"]}
+        whose = {**pretrained.origin(path), "licence": licence} if path else {}
+        found.append({**said, **whose})
+    return found
 
 
 class Teachers:

@@ -17,7 +17,16 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, batches, classifiers, distribution, files, frontends, pretrained
+from audio_edge import (
+    augment,
+    batches,
+    classifiers,
+    distribution,
+    files,
+    frontends,
+    lessons,
+    pretrained,
+)
 from audio_edge.board import Board
 from audio_edge.config import Config
 from audio_edge.datasets import pipeline
@@ -29,7 +38,7 @@ from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.models import shared_normalization
 from audio_edge.run import Run
 from audio_edge.saver import Saver, drop_foreign_checkpoint
-from audio_edge.teachers import Teachers
+from audio_edge.teachers import Teachers, origins
 
 _CALIBRATING = 64  # clips that the statistics of given weights are measured on
 
@@ -135,7 +144,8 @@ def fit(
     if not runs and stage != "float" and "narrow" in run.stages:
         runs = (run,)  # what has become narrower learns from what it was
     teachers = Teachers(runs, outputs, config.distill.temperature) if runs else None
-    learner = Learner(config, front, classifier, material, teachers)
+    kind = lessons.Pupil if run.teachers() and config.distill.lessons else Learner
+    learner = kind(config, front, classifier, material, teachers)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
     # a mean over changing masks has no zeros
     ema = config.train.ema if stage in ("float", "narrow") else 0.0
@@ -147,7 +157,9 @@ def fit(
         ema_momentum=ema or 0.99,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    jit = one_device and bool(tf.config.list_physical_devices("GPU"))
+    heard = [config] if kind is lessons.Pupil else [config, *(each.config for each in runs)]
+    compiles = one_device and not any(other.encoder.path for other in heard)
+    jit = compiles and bool(tf.config.list_physical_devices("GPU"))
     learner.compile(optimizer=optimizer, jit_compile=jit)
     optimizer.build(learner.trainable_variables)
     if chief:
@@ -175,8 +187,14 @@ def fit(
         )  # fmt: skip
     if first < epochs and not keeper.ended(first):
         checks = batches.checks(material.val, config)
+        given = distribution.dataset(
+            partial(batches.training, material, config, first, epochs, steps)
+        )
+        if kind is lessons.Pupil and teachers:
+            asked = lessons.prepare(run, front, classifier, material, teachers)
+            given = lessons.training(asked, config, first, epochs, steps)
         learner.fit(
-            distribution.dataset(partial(batches.training, material, config, first, epochs, steps)),
+            given,
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
             validation_data=distribution.dataset(partial(batches.selection, material.val, checks)),
             validation_steps=checks, callbacks=[*callbacks, *shown, keeper, saver],
@@ -192,7 +210,8 @@ def fit(
         "labels": list(material.index.labels),
         "outputs": list(material.index.outputs.names),
         "output_labels": list(material.index.outputs.labels),
-        "params": int(model.count_params()), **facts,
+        "params": int(model.count_params()),
+        **({"taught_by": origins(run.teachers())} if run.teachers() else {}), **facts,
     }  # fmt: skip
     with files.replacing(folder / "weights.h5") as temporary:
         model.save_weights(temporary)

@@ -26,6 +26,7 @@ HEARS = {  # frames that one output of a 'valid' network hears, at depth 1, 2 an
     "crnn": (20, 24, 28),
     "kwt": (18, 18, 18),
     "yamnet": (7, 11, 19),
+    "conv_pool": (5, 9, 13),
 }
 
 

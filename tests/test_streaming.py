@@ -25,6 +25,7 @@ SIZES = {  # width, depth, and the clip in seconds that 'valid' convolutions fit
     "mobile_tcn": (12, 1, 2.0),
     "crnn": (8, 2, 1.01),
     "yamnet": (4, 5, 1.5),
+    "conv_pool": (8, 2, 1.0),
 }
 SMALL = FrontendConfig(hop_length=320, n_mels=16)
 

@@ -46,10 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     """Do one run, all stages and all steps."""
-    if args.streaming:  # before a folder is made
+    config = load_config(args.config, args.set)  # what is not possible is said before all else
+    config.encoder.require_none()
+    if args.streaming:
         from audio_edge import untrained
 
-        untrained.require_streams(load_config(args.config, args.set))
+        untrained.require_streams(config)
     with open_run(args) as session:
         for stage in session.run.stages:
             report(session.run, stage, session.make(stage))

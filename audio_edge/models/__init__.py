@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tf_keras as keras
 
 from audio_edge.models.bc_resnet import bc_resnet
+from audio_edge.models.conv_pool import conv_pool
 from audio_edge.models.crnn import crnn
 from audio_edge.models.ds_cnn import ds_cnn
 from audio_edge.models.kwt import kwt
@@ -24,11 +25,13 @@ MODELS: dict[str, Callable[..., keras.Model]] = {
     "crnn": crnn,
     "kwt": kwt,
     "yamnet": yamnet,
+    "conv_pool": conv_pool,
 }
 
 __all__ = [
     "MODELS",
     "bc_resnet",
+    "conv_pool",
     "crnn",
     "ds_cnn",
     "kwt",

@@ -40,6 +40,7 @@ DEFAULT: dict[str, Any] = {
         "crnn": {"width": {"min": 32, "max": 96, "step": 16}, "depth": {"min": 1, "max": 2}},
         "kwt": {"width": {"min": 32, "max": 96, "step": 16}, "depth": {"min": 2, "max": 8}},
         "yamnet": {"depth": {"min": 3, "max": 7}},
+        "conv_pool": {"width": {"min": 32, "max": 256, "step": 32}, "depth": {"min": 1, "max": 3}},
     },
     "train": {
         "learning_rate": {"min": 1e-3, "max": 1e-2, "log": True},
