@@ -255,7 +255,7 @@ def _learnt_data(config: Config) -> dict[str, Any]:
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Keys that differ, as "section.key old -> new"; places and what is only shown do not count."""
     ignored = {
-        "run": ("name", "dir", "tensorboard"),
+        "run": ("name", "dir", "tensorboard", "dft"),
         "data": ("root", "cache", "noise", "decode_timeout_s", "licence"),
         "model": ("weights", "weights_licence"),
         "encoder": ("path", "licence"),

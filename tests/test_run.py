@@ -136,11 +136,17 @@ def test_second_run_trains_nothing(place, capsys):
     assert "model_int8.tflite" in printed.splitlines()[-1]
 
 
-def test_changed_detector_is_exported_without_training(place, capsys, tmp_path):
+def test_what_no_training_needs_is_changed_without_one(place, capsys, tmp_path):
     copy = shutil.copytree(place, tmp_path / "copy")
-    assert run.main(arguments(copy, "--set", "detector.threshold=0.5")) == 0
+    larger = (copy / "out/tflite/model_int8.tflite").stat().st_size
+    changed = ("--set", "detector.threshold=0.5", "--set", "run.dft=compact")
+    assert run.main(arguments(copy, *changed)) == 0
     assert capsys.readouterr().out.count("up to date") == 3
-    assert read_card(copy / "out/tflite/model_int8.tflite").detector["threshold"] == 0.5
+    card = read_card(copy / "out/tflite/model_int8.tflite")
+    assert (card.detector["threshold"], card.frontend["dft"]) == (0.5, "compact")
+    assert (copy / "out/tflite/model_int8.tflite").stat().st_size < larger - 50_000
+    assert run.main(arguments(copy, "--set", "run.dft=dense")) == 2
+    assert "[run] dft must be 'factored' or 'compact'" in capsys.readouterr().err
 
 
 def test_changed_settings_are_refused_without_force(place, capsys):

@@ -96,10 +96,10 @@ def _finish(session: Session, runs: int, *, streaming: bool) -> int:
     table = run.results / "benchmark.md"
 
     if steps.begin("convert", float_file, int8_file, *streams.values()):
-        for kind in ("float", "int8"):
-            print(f"convert: {export.convert(run, kind)}", flush=True)
-        for kind in streams:
-            print(f"convert: {export.convert(run, kind, stream=True)}", flush=True)
+        plan = [(kind, False) for kind in ("float", "int8")] + [(kind, True) for kind in streams]
+        for kind, stream in plan:
+            made = export.convert(run, kind, dft=run.config.run.dft, stream=stream)
+            print(f"convert: {made}", flush=True)
         steps.done("convert")
 
     compared = "compare, with streams" if streams else "compare"
@@ -195,7 +195,8 @@ class _Steps:
         run = session.run
         settings = run.config.to_dict()
         trained, licence = run.require(run.stages[-1])["fingerprint"], settings["data"]["licence"]
-        self._key = files.fingerprint([trained, settings["detector"], licence, run.config.run.name])
+        how = [run.config.run.name, run.config.run.dft]
+        self._key = files.fingerprint([trained, settings["detector"], licence, *how])
         self._where = run.results / "steps.json"
         kept = self._where.exists() and not session.force
         self._marks = files.read_json(self._where, dict) if kept else {}
