@@ -7,6 +7,7 @@ the same as setting the scale and shift of all its normalisations to zero.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ from audio_edge.models.mean import Mean
 
 _PASS = (
     keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D, keras.layers.GlobalAveragePooling2D, keras.layers.DepthwiseConv2D,
-    Mean, StatelessDropout,
+    keras.layers.Cropping2D, keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D,
+    keras.layers.AveragePooling2D, keras.layers.DepthwiseConv2D, Mean, StatelessDropout,
 )  # fmt: skip
 _TIE = (keras.layers.Add, keras.layers.Multiply)
 _FIXED = -1
@@ -97,6 +98,8 @@ def trace(classifier: keras.Model) -> Map:
             for other in given[1:]:
                 tie(given[0], other)
             after[name] = given[0]
+        elif isinstance(layer, keras.layers.Concatenate):
+            before[name] = after[name] = np.concatenate(given)
         elif isinstance(layer, GatedScan):
             gates, candidates = np.split(given[0], 2)
             tie(gates, candidates)
@@ -123,9 +126,22 @@ def trace(classifier: keras.Model) -> Map:
 
 
 def choose(channels: Map, scores: Mapping[int, float], config: ChannelsConfig) -> set[int]:
-    """The numbers of the channels to remove: of each space those with the lowest scores."""
+    """The numbers of the channels to remove: of each space those with the lowest scores.
+
+    Raises:
+        UserError: No layer has a name that `only` gives.
+    """
     removed: set[int] = set()
+    named = [name for name in channels.after if _named(name, config.only)]
+    if not named:
+        raise UserError(
+            f"[channels] only: no layer is called {' or '.join(config.only)}; "
+            f"some are {', '.join(list(channels.after)[1:4])}"
+        )
+    asked = np.concatenate([channels.after[name] for name in named])
     for space in channels.spaces():
+        if not np.isin(space, asked).any():
+            continue
         total, step = len(space), config.multiple
         kept = max(1, round(total * (1 - config.remove)))
         if total >= step:
@@ -201,6 +217,10 @@ def branches(classifier: keras.Model) -> dict[str, str]:
     sums = (layer for layer in classifier.layers if isinstance(layer, keras.layers.Add))
     found = {layer.name: _ends(classifier, layer) for layer in sums}
     return {name: ends[1] for name, ends in found.items() if ends[1]}
+
+
+def _named(name: str, patterns: Collection[str]) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _sources(layer: keras.layers.Layer) -> list[str]:

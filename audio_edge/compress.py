@@ -7,7 +7,7 @@ a fixed range, so that no clip changes the scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,16 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from audio_edge import annotation, batches, channels, classifiers, frontends, ranking, train
+from audio_edge import (
+    annotation,
+    batches,
+    channels,
+    classifiers,
+    frontends,
+    pretrained,
+    ranking,
+    train,
+)
 from audio_edge.clusters import ClusteredScheme
 from audio_edge.config import Config
 from audio_edge.errors import UserError
@@ -59,11 +68,18 @@ def narrow(run: Run, material: Material, *, callbacks: Callbacks = ()) -> dict[s
         if type(layer) is keras.layers.Conv2D and layer.name != "logits"
     }
     facts = {"filters": filters, "dropped": dropped}
+    pretrained.freeze(model, _frozen(run, model))
     return train.fit(
         run, "narrow", frontends.load(run), model, material, epochs=settings.epochs,
         learning_rate=settings.learning_rate, callbacks=callbacks,
         finish=lambda trained: (trained, facts),
     )  # fmt: skip
+
+
+def _frozen(run: Run, model: keras.Model) -> set[str]:
+    """The layers that a file gave, where `model.frozen` keeps them."""
+    begun = run.require("float").get("initial_weights", {})
+    return pretrained.first(model, begun["convolutions"]) if run.config.model.frozen else set()
 
 
 def _some(run: Run, material: Material) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
@@ -159,11 +175,36 @@ def quantize_aware(run: Run, material: Material, *, callbacks: Callbacks = ()) -
     plain = load(run, run.before("qat"))
     model = quantized(config, plain)
     calibrate(model, plain, [features for features, _ in _some(run, material)])
+    held = _hold(model, _frozen(run, plain))
+
+    def finish(trained: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
+        for layer, weights in held:  # in the order that a file has them in
+            layer.trainable = True
+            layer._trainable_weights.extend(weights)
+        return trained, _sparse(trained, config)
+
     return train.fit(
         run, "qat", frontends.load(run), model, material, epochs=config.quantize.epochs,
         learning_rate=config.quantize.learning_rate, callbacks=callbacks,
-        finish=lambda trained: (trained, _sparse(trained, config)),
+        finish=finish,
     )  # fmt: skip
+
+
+def _hold(model: keras.Model, names: Collection[str]) -> list[tuple[Any, list[tf.Variable]]]:
+    """Keep layers of a quantised model from learning.
+
+    A wrapper of tfmot lets its kernel learn whether it is `trainable` or not, so that the kernels
+    are taken from it.
+
+    Returns:
+        Each layer and what was taken.
+    """
+    pretrained.freeze(model, names)
+    layers: list[Any] = [layer for layer in model.layers if not layer.trainable]
+    held = [(layer, list(layer._trainable_weights)) for layer in layers]
+    for layer, _ in held:
+        layer._trainable_weights.clear()
+    return held
 
 
 MAKERS: Mapping[str, Callable[..., dict[str, Any]]] = {

@@ -20,12 +20,14 @@ class ChannelsConfig(Section):
 
     Which ones go is told by `rank`: "taylor" (what the loss would change by), "scale" (of batch
     normalisation) or "l1" (of the filters). The channels left are a multiple of `multiple`, where a
-    layer has so many. `branches` of the residual blocks lose all but their shortcut, those that the
-    loss would change least by. The fine-tuning learns from the float stage, too, as `[distill]`
-    says. With `remove` and `branches` both 0 all this is off.
+    layer has so many. `only` names the layers that lose some, as they are called in the model or
+    by patterns such as "layer5*"; none means all. `branches` of the residual blocks lose all but
+    their shortcut, those that the loss would change least by. The fine-tuning learns from the float
+    stage, too, as `[distill]` says. With `remove` and `branches` both 0 all this is off.
     """
 
     remove: float = 0.0
+    only: tuple[str, ...] = ()
     branches: int = 0
     rank: str = "taylor"
     multiple: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,31 @@ def start(classifier: keras.Model, path: str, features: np.ndarray, *, frozen: b
         variance = np.maximum(variance, _LEAST**2)
         gamma = np.sqrt(variance + norm.epsilon)
         norm.set_weights([gamma, bias + mean, mean, variance])
-        layer.trainable = norm.trainable = not frozen
         taken += 1
     if not taken:
-        first = "x".join(map(str, given[0][1].shape)) if given else "none"
+        shape = "x".join(map(str, given[0][1].shape)) if given else "none"
         raise UserError(
-            f"{path}: its first convolution, {first}, is not that of {classifier.name}; "
+            f"{path}: its first convolution, {shape}, is not that of {classifier.name}; "
             "give another model.weights, model.name or model.width"
         )
+    if frozen:
+        freeze(classifier, first(classifier, taken))
     return taken
+
+
+def first(classifier: keras.Model, count: int) -> set[str]:
+    """Names of the first convolutions and of the layers behind each, its normalisation."""
+    layers = list(classifier.layers)
+    own = [n for n, layer in enumerate(layers) if type(layer) in _KINDS.values()][:count]
+    return {layer.name for n in own for layer in layers[n : n + 2]}
+
+
+def freeze(classifier: keras.Model, names: Collection[str]) -> None:
+    """Let these layers not learn, nor follow the statistics of what they hear."""
+    layers: list[Any] = list(classifier.layers)
+    for layer in layers:
+        if layer.name.removeprefix("quant_") in names:
+            layer.trainable = False
 
 
 def origin(path: str) -> dict[str, str]:

@@ -65,6 +65,24 @@ def test_narrowed_is_the_model_with_its_channels_silent(name, rng):
     assert made.output_shape == model.output_shape
 
 
+def test_only_the_layers_named_lose_channels(rng):
+    model = built("yamnet", rng)
+    found = channels.trace(model)
+    scores = ranking.scores(model, found, "scale", ())
+    config = ChannelsConfig(remove=0.5, only=("layer2_mix*",))
+    made = channels.narrowed(model, found, channels.choose(found, scores, config))
+    convolutions = [layer for layer in model.layers if type(layer) is keras.layers.Conv2D]
+    lost = {c.name: c.filters - made.get_layer(c.name).filters for c in convolutions}
+    assert {name for name, number in lost.items() if number} == {"layer2_mix"}
+    assert lost["layer2_mix"] == model.get_layer("layer2_mix").filters // 2
+    # the last layer reads their mean and their peak
+    assert made.get_layer("logits").input.shape[-1] == model.get_layer("logits").input.shape[-1] / 2
+    with pytest.raises(
+        UserError, match=r"\[channels\] only: no layer is called nothing\*; some are"
+    ):
+        channels.choose(found, scores, ChannelsConfig(remove=0.5, only=("nothing*",)))
+
+
 @EACH
 def test_model_without_a_branch_is_the_one_with_the_branch_silent(name, rng):
     shortened = name in ("ds_cnn", "kwt")  # 'valid' shortcuts are cropped; the others want more

@@ -115,6 +115,15 @@ def test_causal_network_takes_a_single_frame(name):
     assert blocks(whole).output_shape[1] == 1
 
 
+def test_yamnet_reads_the_mean_and_the_greatest_frame(rng):
+    whole = model("yamnet", 200)
+    logmel = features(rng, whole)
+    maps = blocks(whole)(logmel).numpy()  # [batch, time, bands, channels]
+    expected = np.concatenate([maps.mean(axis=(1, 2)), maps.mean(axis=2).max(axis=1)], axis=-1)
+    read = keras.Model(whole.input, whole.get_layer("beside").output)(logmel)
+    np.testing.assert_allclose(read[:, 0, 0], expected, atol=1e-5)  # float32 sums
+
+
 def test_keyword_transformer_attends_to_what_comes_later(rng):
     whole = model("kwt", padding="causal")
     logmel = features(rng, whole)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import classifiers, pretrained, tflite_file, train
+from audio_edge import classifiers, compress, pretrained, tflite_file, train
 from audio_edge.card import read_card
 from audio_edge.config import load_config
 from audio_edge.datasets import pipeline
@@ -93,14 +93,31 @@ def test_card_says_where_the_weights_are_from(published, tmp_path):
         "data.root": tmp_path / "data", "run.dir": tmp_path / "run",
         "data.cache": tmp_path / "cache", "model.name": "yamnet", "model.width": 4,
         "model.depth": 3, "model.weights": path, "model.weights_licence": "MIT, someone",
-        "model.frozen": "true", "train.epochs": 1,
+        "model.frozen": "true", "train.epochs": 1, "channels.remove": 0.5, "channels.epochs": 1,
+        "channels.only": '["layer2*"]', "prune.sparsity": 0.0, "quantize.epochs": 1,
     }  # fmt: skip
     sets = [f"{key}={value}" for key, value in keys.items()]
     run = Run.create(load_config(tmp_path / "tones.toml", sets))
-    train.train(run, train.load_material(run.config, pipeline.index(run.config)))
+    material = train.load_material(run.config, pipeline.index(run.config))
+    train.train(run, material)
     kept = classifiers.load(run, "float").get_layer("layer1_mix").get_weights()[0]
     given = pretrained.convolutions(str(path))[4][1]
     np.testing.assert_array_equal(kept, given)
+
+    compress.narrow(run, material)
+    compress.quantize_aware(run, material)
+    narrow, quantised = compress.load(run, "narrow"), compress.load(run, "qat")
+    assert narrow.get_layer("layer2_mix").filters == 8  # of 16
+    norm = classifiers.load(run, "float").get_layer("layer0_mix_bn").get_weights()
+    for name, model in (("layer0_mix", narrow), ("quant_layer0_mix", quantised)):
+        kernels = [w for w in model.get_layer(name).get_weights() if w.shape == (1, 1, 4, 8)]
+        np.testing.assert_array_equal(kernels[0], pretrained.convolutions(str(path))[2][1])
+        wrapped = model.get_layer(f"{name}_bn")
+        for one, other in zip(norm, getattr(wrapped, "layer", wrapped).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    head = classifiers.load(run, "narrow").get_layer("logits").get_weights()[1]
+    assert not np.array_equal(head, classifiers.load(run, "float").get_layer("logits").bias)
+
     card = read_card(convert(run, "float"))
     assert card.licences == ("CC0-1.0", "MIT, someone")
     assert card.provenance["initial_weights"]["file"] == "tagger.tflite"

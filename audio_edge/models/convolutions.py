@@ -63,9 +63,20 @@ class Convolutions:
             return x
         return keras.layers.Cropping2D(((lost, 0), (0, 0)), name=f"{name}_crop")(x)
 
-    def head(self, x: keras.KerasTensor, n_classes: int, dropout: float) -> keras.KerasTensor:
-        """Mean over time and bands, dropout in training, logits [batch, n_classes]."""
+    def head(
+        self, x: keras.KerasTensor, n_classes: int, dropout: float, *, peak: bool = False
+    ) -> keras.KerasTensor:
+        """Mean over time and bands, dropout in training, logits [batch, n_classes].
+
+        With `peak` the greatest mean of a frame stands beside the mean of all: what is short and
+        what lasts are told apart.
+        """
+        frames = x
         x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+        if peak:
+            frames = keras.layers.AveragePooling2D((1, frames.shape[2]), name="bands")(frames)
+            most = keras.layers.GlobalMaxPooling2D(keepdims=True, name="peak")(frames)
+            x = keras.layers.Concatenate(name="beside")([x, most])
         x = StatelessDropout(dropout, seed=self.seed, name="dropout")(x) if dropout else x
         glorot = keras.initializers.GlorotUniform(seed=next(self._seeds))
         x = keras.layers.Conv2D(n_classes, 1, kernel_initializer=glorot, name="logits")(x)

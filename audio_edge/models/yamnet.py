@@ -31,9 +31,9 @@ def yamnet(
     `exponent` 1, `log_floor` 0.001. Width 32 and depth 13 are the whole of it, 3.2 million weights;
     depth 5 has 125,000, in channels of 256.
 
-    Changed: the layers run over the whole clip, not over patches of 96 frames, and their mean is
-    taken at the end. In time they are 'valid' or 'causal' instead of 'same': an output hears 67
-    frames at depth 5.
+    Changed: the layers run over the whole clip, not over patches of 96 frames, and their mean and
+    the greatest mean of a frame are taken at the end. In time they are 'valid' or 'causal' instead
+    of 'same': an output hears 67 frames at depth 5.
 
     Args:
         input_shape: (frames, n_mels, 1).
@@ -58,4 +58,4 @@ def yamnet(
     for layer, (share, stride) in enumerate(LAYERS[:depth]):
         x = make.depthwise(x, f"layer{layer}_look", KERNEL, (stride, stride))
         x = make.full(x, f"layer{layer}_mix", channels(width, share))
-    return keras.Model(inputs, make.head(x, n_classes, dropout), name="yamnet")
+    return keras.Model(inputs, make.head(x, n_classes, dropout, peak=True), name="yamnet")
