@@ -105,7 +105,10 @@ def _onnx(path: str) -> Encode:
     def run(clips: np.ndarray) -> np.ndarray:
         rank_two = [clip[None] if len(samples.shape) == 2 else clip for clip in clips]
         given = [clips] if together else rank_two
-        found = [session.run(None, _fed(samples.name, part, masks))[0] for part in given]
+        try:
+            found = [session.run(None, _fed(samples.name, part, masks))[0] for part in given]
+        except Exception as error:  # see above
+            raise RuntimeError(first_line(error)) from error
         return found[0] if together else np.stack(found)
 
     return lambda waveforms: _stacked(waveforms, length, run)

@@ -87,6 +87,8 @@ def test_onnx_file_gets_all_clips_and_a_mask_of_ones(tmp_path, clips):
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: audio_edge[onnx]")
     path = onnx_file(tmp_path)
     np.testing.assert_array_equal(encoders.load(path)(clips), clips.reshape(3, 80, 100))
+    with pytest.raises(UserError, match=r"encoder.onnx: cannot hear clips \("):
+        encoders.load(path)(clips[:, :7990])
 
 
 def test_what_is_no_encoder_is_refused_by_name(tmp_path, clips):
