@@ -23,8 +23,8 @@ from audio_edge.models.mean import Mean
 
 _PASS = (
     keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D, keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D,
-    keras.layers.AveragePooling2D, keras.layers.DepthwiseConv2D, Mean, StatelessDropout,
+    keras.layers.Cropping2D, keras.layers.GlobalAveragePooling2D, keras.layers.MaxPooling2D,
+    keras.layers.DepthwiseConv2D, Mean, StatelessDropout,
 )  # fmt: skip
 _TIE = (keras.layers.Add, keras.layers.Multiply)
 _FIXED = -1

@@ -68,12 +68,18 @@ def narrow(run: Run, material: Material, *, callbacks: Callbacks = ()) -> dict[s
         if type(layer) is keras.layers.Conv2D and layer.name != "logits"
     }
     facts = {"filters": filters, "dropped": dropped}
-    pretrained.freeze(model, _frozen(run, model))
+    whole = {name for name in _frozen(run, model) if _same_shape(wide, model, name)}
+    pretrained.freeze(model, whole)
     return train.fit(
         run, "narrow", frontends.load(run), model, material, epochs=settings.epochs,
         learning_rate=settings.learning_rate, callbacks=callbacks,
         finish=lambda trained: (trained, facts),
     )  # fmt: skip
+
+
+def _same_shape(wide: keras.Model, model: keras.Model, name: str) -> bool:
+    shapes = [[w.shape for w in made.get_layer(name).get_weights()] for made in (wide, model)]
+    return shapes[0] == shapes[1]
 
 
 def _frozen(run: Run, model: keras.Model) -> set[str]:

@@ -102,8 +102,8 @@ class ModelConfig(Section):
     """The classifier: a name in `audio_edge.models.MODELS` with its width and depth.
 
     It starts from the convolutions of the `.tflite` file `weights`, in order, as far as their
-    shapes agree; `frozen` ones do not learn: channels may be removed from them, and they are
-    quantised, but what is left stays as it is. `weights_licence` says whose they are, in the card.
+    shapes agree; `frozen` ones do not learn, unless they lose channels: then they learn to do
+    without. `weights_licence` says whose they are, in the card.
     """
 
     name: str = "ds_cnn"

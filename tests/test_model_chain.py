@@ -45,7 +45,7 @@ SIZES = {  # (width, depth); even, so that half of every kernel can be pruned
     "crnn": (8, 1),
     "kwt": (8, 2),
     "yamnet": (4, 3),
-    "conv_pool": (8, 2),
+    "conv_pool": (8, 3),
 }
 CLIPS = {  # the files of clips: what Keras has for them, how they are made, and how near they are
     "float": ("float", {"kind": "float"}, parity.SAME_ARITHMETIC),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tf_keras as keras
 
 from audio_edge.models.dropout import StatelessDropout
+from audio_edge.models.mean import Mean
 
 Pair = tuple[int, int]
 
@@ -68,14 +69,14 @@ class Convolutions:
     ) -> keras.KerasTensor:
         """Mean over time and bands, dropout in training, logits [batch, n_classes].
 
-        With `peak` the greatest mean of a frame stands beside the mean of all: what is short and
-        what lasts are told apart.
+        With `peak` the greatest frame stands beside the mean of all: what is short and what lasts
+        is told apart.
         """
         frames = x
         x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
         if peak:
-            frames = keras.layers.AveragePooling2D((1, frames.shape[2]), name="bands")(frames)
-            most = keras.layers.GlobalMaxPooling2D(keepdims=True, name="peak")(frames)
+            frames = Mean(2, name="bands")(frames)
+            most = keras.layers.MaxPooling2D((frames.shape[1], 1), (1, 1), name="peak")(frames)
             x = keras.layers.Concatenate(name="beside")([x, most])
         x = StatelessDropout(dropout, seed=self.seed, name="dropout")(x) if dropout else x
         glorot = keras.initializers.GlorotUniform(seed=next(self._seeds))

@@ -129,6 +129,8 @@ def _window(layer: Any, inner: Any, flow: Flow, output: keras.KerasTensor) -> Pl
     """Convolutions and pooling: a window of frames behind each output."""
     pooling = isinstance(inner, _layers.MaxPooling2D | _layers.AveragePooling2D)
     size = inner.pool_size[0] if pooling else inner.kernel_size[0]
+    if pooling and size == flow.frames > 1:
+        return _whole(layer, inner, flow, output)
     size = 1 + (size - 1) * (1 if pooling else inner.dilation_rate[0])
     stride = inner.strides[0]
     if inner.padding == "same" and (size > 1 or stride > 1):
