@@ -29,7 +29,7 @@ class RunConfig(Section):
     `tensorboard`: "scalars" draws the curves of every stage for TensorBoard; "full" adds, about ten
     times a stage, clips as training hears and sees them, confusions and histograms of the weights.
     `dft` is the form of the front end's transform in the files that training.run writes: "factored"
-    is the fastest, "compact" the smallest, some 150 kB smaller at an n_fft of 512.
+    is the fastest, "compact" the smallest, some 100 kB smaller at an n_fft of 512.
     """
 
     name: str = "run"
