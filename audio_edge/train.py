@@ -187,12 +187,13 @@ def fit(
         )  # fmt: skip
     if first < epochs and not keeper.ended(first):
         checks = batches.checks(material.val, config)
-        given = distribution.dataset(
-            partial(batches.training, material, config, first, epochs, steps)
-        )
         if kind is lessons.Pupil and teachers:
             asked = lessons.prepare(run, front, classifier, material, teachers)
             given = lessons.training(asked, config, first, epochs, steps)
+        else:
+            given = distribution.dataset(
+                partial(batches.training, material, config, first, epochs, steps)
+            )
         learner.fit(
             given,
             steps_per_epoch=steps, initial_epoch=first, epochs=epochs, verbose=0,
