@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class UserError(ValueError):
@@ -35,29 +36,40 @@ def command(main: Callable[..., int]) -> Callable[..., int]:
             code = main(argv)
             if sys.stdout:  # a full disk or a closed pipe shows here, not as Python exits
                 sys.stdout.flush()
+            _settle_log()
             return code
         except UserError as error:
             reason = str(error)
         except KeyboardInterrupt:
             return 130
         except BrokenPipeError:
-            _drop_output()
+            _drop(sys.stdout)
             return 141
         except MemoryError as error:
             reason = f"not enough memory ({first_line(error)}); lower the numbers that ask for it"
         except OSError as error:
-            _drop_output()
+            _drop(sys.stdout)
             where, why = error.filename or "the output", error.strerror or first_line(error)
             reason = f"{where}: {why}; check the path, its permissions and the space left"
-        print(f"error: {reason}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # there is nowhere left to say it
+            print(f"error: {reason}", file=sys.stderr)
+        _settle_log()
         return 2
 
     return guarded
 
 
-def _drop_output() -> None:
-    """Point stdout nowhere, or Python's own flush on exiting would fail once more."""
-    with contextlib.suppress(OSError, ValueError):
+def _settle_log() -> None:
+    """A log that could not be written is no failure of what it told of."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # full, closed, none at all
+        _drop(sys.stderr)
+
+
+def _drop(stream: Any) -> None:
+    """Point a stream nowhere, or Python's own flush on exiting would fail once more."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -1,5 +1,6 @@
 """The guard of the commands: a sentence and exit code 2, whatever a user or the system refuses."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,24 @@ def test_full_disk_behind_stdout_is_one_sentence():
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this device")
+@pytest.mark.parametrize(("body", "code"), [("print('a', file=sys.stderr)", 0), ("open('')", 2)])
+def test_full_disk_behind_stderr_changes_no_exit_code(body, code):
+    """Also where Python buffers what goes there."""
+    script = (
+        "import contextlib, sys\nfrom audio_edge.errors import command\n"
+        f"@command\ndef main(argv=None):\n"
+        f"    with contextlib.suppress({'OSError' if not code else ''}):\n        {body}\n"
+        "    return 0\nsys.exit(main())\n"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, stderr=full, env=env, check=False
+        )
+    assert done.returncode == code
 
 
 def test_name_that_is_not_utf8_is_printed_escaped():

@@ -292,8 +292,11 @@ def test_log_that_cannot_be_written_stops_nothing(path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "audio_edge.serving", path, "--port", str(port)]
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
-        process = subprocess.Popen([*command, "--workers", "1"], stderr=full, cwd=services.ROOT)
+        process = subprocess.Popen(
+            [*command, "--workers", "1"], stderr=full, cwd=services.ROOT, env=buffered
+        )
     try:
         assert until(lambda: _open("127.0.0.1", port))
         answer = httpx2.post(f"http://127.0.0.1:{port}/v1/recognize", content=CONTENT)
