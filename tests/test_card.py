@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from audio_edge.card import Card, attach, read_card, split
 from audio_edge.errors import UserError
 from audio_edge.files import fingerprint, sha256
-from audio_edge.tflite_metadata import with_metadata
+from audio_edge.tflite_metadata import repacked, with_metadata
 
 
 def test_attach_then_split_gives_back_model_and_card(tone_model, tone_card):
@@ -226,6 +227,38 @@ def test_metadata_keeps_tensors_aligned_to_16_bytes(tone_model, tone_card):
     starts = [item._tab.Vector(item._tab.Offset(4)) for item in buffers if item.DataLength()]
     assert len(starts) >= 3
     assert all(start % 16 == 0 for start in starts)
+
+
+def test_metadata_comes_with_each_vector_written_once_and_one_name_a_tensor():
+    """Zero points take 8 bytes a channel, and they are all zero."""
+    content = (Path(__file__).parent / "android" / "model_int8.tflite").read_bytes()
+    tree = schema.ModelT.InitFromPackedBuf(bytearray(split(content, source="x")[0]), 0)
+    [before] = tree.subgraphs
+    kernel = max(before.tensors, key=_channels)
+    kernel.name = "first/Conv2D;second/BiasAdd"
+    written = repacked(tree, len(content))
+
+    graph, places = _model(written).Subgraphs(0), set()
+    for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+        facts = tensor.Quantization()
+        if facts and facts.ZeroPointLength() == _channels(kernel):
+            places.add(facts._tab.Vector(facts._tab.Offset(10)))
+    assert len(places) == 1
+
+    [after] = schema.ModelT.InitFromPackedBuf(bytearray(written), 0).subgraphs
+    names = [tensor.name.decode() for tensor in after.tensors]
+    assert "first/Conv2D" in names
+    assert not any(";" in name for name in names)
+    for one, two in zip(before.tensors, after.tensors, strict=True):
+        assert (one.type, one.buffer, list(one.shape)) == (two.type, two.buffer, list(two.shape))
+        for key in ("scale", "zeroPoint"):
+            values = [getattr(tensor.quantization, key, None) for tensor in (one, two)]
+            assert np.array_equal(*(() if value is None else value for value in values))
+
+
+def _channels(tensor):
+    scale = tensor.quantization and tensor.quantization.scale
+    return 0 if scale is None else len(scale)
 
 
 def test_metadata_is_replaced_not_added(tone_model, tone_card):
