@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from audio_edge.models.gated_scan import GatedScan
 from audio_edge.models.mean import Mean
+from audio_edge.models.peak import Peak
 
 _UNKNOWN = (Mean, keras.layers.Multiply)
 
@@ -59,6 +60,8 @@ def annotate(classifier: keras.Model) -> keras.Model:
 
 def _annotated(layer: keras.layers.Layer) -> keras.layers.Layer:
     config = OutputRange() if isinstance(layer, _UNKNOWN) else None
+    if isinstance(layer, Peak):  # as tfmot has it for maxima: one of the numbers that came in
+        config = OutputRange(rounds_itself=True)
     if isinstance(layer, GatedScan):
         layer = GatedScan.from_config({**layer.get_config(), "rounded": True})
         config = OutputRange(rounds_itself=True)

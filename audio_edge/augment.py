@@ -47,6 +47,19 @@ class NoiseBank:
         return tf.gather(self._samples, start[:, None] + tf.range(self.clip_samples)[None, :])
 
 
+def crop(clips: tf.Tensor, samples: int, *, seed: tf.Tensor) -> tf.Tensor:
+    """Of each clip the louder of two random windows: [batch, clip_samples] -> [batch, samples]."""
+    batch, room = tf.shape(clips)[0], clips.shape[1] - samples
+    if not room:
+        return clips
+    draw = replicas.rows(batch).draw(tf.random.stateless_uniform, [2], fold(seed, 40))
+    starts = tf.cast(draw * float(room + 1), tf.int32)
+    places = tf.minimum(starts, room)[:, :, None] + tf.range(samples)
+    windows = tf.gather(clips, places, batch_dims=1)
+    levels = tf.reduce_sum(tf.square(tf.cast(windows, tf.float32)), axis=2)
+    return tf.gather(windows, tf.argmax(levels, axis=1), batch_dims=1)
+
+
 def waveforms(
     clips: tf.Tensor, silent: tf.Tensor, bank: NoiseBank, config: AugmentConfig, *,
     sample_rate: int, seed: tf.Tensor,
@@ -54,15 +67,15 @@ def waveforms(
     """Change the speed, shift, filter, mix with noise, change the gain, clip to [-1, 1].
 
     Args:
-        clips: float32 [batch, clip_samples] in [-1, 1].
+        clips: float32 [batch, samples] in [-1, 1].
         silent: bool [batch]; such a clip becomes noise at a random level, or digital zero.
-        bank: Background noise.
+        bank: Background noise, in windows of at least so many samples.
         config: Ranges.
         sample_rate: Hz.
         seed: int64 [2].
 
     Returns:
-        float32 [batch, clip_samples] in [-1, 1].
+        float32 [batch, samples] in [-1, 1].
     """
     batch = tf.shape(clips)[0]
 
@@ -73,7 +86,7 @@ def waveforms(
     shift = tf.round(uniform(2, -1.0, 1.0) * config.shift_s * sample_rate)
     clips = _warp(clips, shift, 1.0 + config.speed * uniform(9, -1.0, 1.0))
     clips = acoustics.filtered(clips, config, sample_rate=sample_rate, seed=seed)
-    noise = bank.draw(batch, fold(seed, 3))
+    noise = bank.draw(batch, fold(seed, 3))[:, : clips.shape[1]]
     ratio = _amplitude(-uniform(4, *config.snr_db)) * rms(clips) / (rms(noise) + 1e-9)
     mixed = clips + tf.where(uniform(5) < config.noise_share, ratio, 0.0) * noise
     mixed *= _amplitude(uniform(6, *config.gain_db))

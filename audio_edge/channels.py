@@ -20,11 +20,12 @@ from audio_edge.errors import UserError
 from audio_edge.models.dropout import StatelessDropout
 from audio_edge.models.gated_scan import GatedScan
 from audio_edge.models.mean import Mean
+from audio_edge.models.peak import Peak
 
 _PASS = (
     keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D, keras.layers.GlobalAveragePooling2D, keras.layers.MaxPooling2D,
-    keras.layers.DepthwiseConv2D, Mean, StatelessDropout,
+    keras.layers.Cropping2D, keras.layers.GlobalAveragePooling2D, keras.layers.DepthwiseConv2D,
+    Mean, Peak, StatelessDropout,
 )  # fmt: skip
 _TIE = (keras.layers.Add, keras.layers.Multiply)
 _FIXED = -1

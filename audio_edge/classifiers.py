@@ -6,7 +6,7 @@ import tf_keras as keras
 
 from audio_edge import channels, frontends
 from audio_edge.config import Config
-from audio_edge.errors import UserError
+from audio_edge.errors import UserError, first_line
 from audio_edge.models import MODELS
 from audio_edge.run import Run
 
@@ -28,6 +28,29 @@ def build(config: Config, n_outputs: int, *, dropout: bool = True) -> keras.Mode
             f"{(frames, bands)} ({str(error).splitlines()[0]}); "
             "lower model.depth or raise data.clip_s"
         ) from error
+
+
+def cropped(classifier: keras.Model, config: Config, samples: int | None) -> keras.Model:
+    """The same layers for so many samples, None for a whole clip; what learns is shared.
+
+    Raises:
+        UserError: A layer asks for the whole clip.
+    """
+    if samples in (None, config.data.clip_samples):
+        return classifier
+    frames, bands = frontends.shape(config, samples)
+    features = keras.Input((frames, bands, 1), name="logmel")
+    try:
+        return keras.models.clone_model(classifier, input_tensors=features, clone_function=_itself)
+    except ValueError as error:
+        raise UserError(
+            f"[train] crop_s: {classifier.name} takes whole clips only, or longer ones than "
+            f"{frames} frames ({first_line(error)}); set crop_s = 0 or higher"
+        ) from error
+
+
+def _itself(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return layer
 
 
 def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:

@@ -47,9 +47,9 @@ def build(config: Config, *, dft: str = "rfft") -> Frontend:
     return made
 
 
-def shape(config: Config) -> tuple[int, int]:
-    """(frames, bands) that a clip has in the front end of a run."""
-    front, samples = build(config), config.data.clip_samples
+def shape(config: Config, samples: int | None = None) -> tuple[int, int]:
+    """(frames, bands) that a clip has in the front end of a run, or so many samples of one."""
+    front, samples = build(config), samples or config.data.clip_samples
     if isinstance(front, Encoder):
         return front.shape(samples)
     return config.frontend.frames(samples), front.width

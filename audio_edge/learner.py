@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from audio_edge import augment, replicas
+from audio_edge import augment, classifiers, replicas
 from audio_edge.config import SILENCE, Config
 from audio_edge.datasets.index import Index
 from audio_edge.datasets.pipeline import Split
@@ -68,6 +68,7 @@ class Learner(keras.Model):
         self.teachers = teachers
         self.config, self.frontend = config, frontend
         self.classifier, self.bank = classifier, material.bank
+        self._learning = classifiers.cropped(classifier, config, config.crop_samples)
         labels, outputs = material.index.labels, material.index.outputs
         self.silence = outputs.names.index(SILENCE) if SILENCE in labels else -1
         self.multi_label = material.index.multi_label
@@ -110,7 +111,7 @@ class Learner(keras.Model):
             counter.assign(seed[1])
         with tf.GradientTape() as tape:
             features = augment.spec_augment(hear(), self.config.augment, seed=seed)
-            logits = tf.cast(self.classifier(features, training=True), tf.float32)
+            logits = tf.cast(self._learning(features, training=True), tf.float32)
             loss = self._loss(targets, logits)
             if taught is not None:
                 distill = self.config.distill
@@ -131,6 +132,7 @@ class Learner(keras.Model):
         silent = numbers == self.silence
         if self.multi_label:
             silent = tf.zeros([tf.shape(clips)[0]], tf.bool)
+        clips = augment.crop(clips, config.crop_samples, seed=seed)
         waveforms = augment.waveforms(
             tf.cast(clips, tf.float32) / 32768.0, silent, self.bank,
             config.augment, sample_rate=config.data.sample_rate, seed=seed,

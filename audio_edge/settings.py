@@ -131,7 +131,9 @@ class TrainConfig(Section):
     With `ema` the weights that are judged and kept are the exponential mean over the steps, of that
     decay. With `patience` the float stage stops when the loss on the selection clips has not fallen
     for that many epochs, and keeps the epoch where it was least; 0 trains all epochs and keeps the
-    last.
+    last. With `crop_s` each step hears so many seconds of each clip, the louder of two places drawn
+    at random: fewer in less time, as sound events take them. 0 is the whole clip; files and the
+    selection clips always have that.
     """
 
     epochs: int = 60
@@ -143,6 +145,7 @@ class TrainConfig(Section):
     ema: float = 0.0
     patience: int = 0
     mixed_precision: bool = False
+    crop_s: float = 0.0
 
     def __post_init__(self) -> None:
         require = self.require
@@ -153,6 +156,7 @@ class TrainConfig(Section):
         require(0 <= self.label_smoothing < 1, "label_smoothing must be in [0, 1)")
         require(0 <= self.ema < 1, "ema must be in [0, 1)")
         require(self.patience >= 0, "patience must be >= 0 epochs")
+        require(self.crop_s >= 0, "crop_s must be >= 0 seconds")
 
 
 @dataclass(frozen=True)
@@ -250,6 +254,11 @@ class Config:
         clip, frame = self.data.clip_samples, self.frontend.frame_length
         rule = "clip_s must hold at least one frame of the front end"
         self.data.require(clip >= frame, rule, clip_samples=clip, frame_length=frame)
+        crop = self.train.crop_s
+        rule = "crop_s must be at most clip_s and hold at least one frame of the front end"
+        holds = self.crop_samples >= frame and crop <= self.data.clip_s
+        sizes = {"clip_s": self.data.clip_s, "frame_length": frame}
+        self.train.require(holds, rule, crop_s=crop, **sizes)
         half = self.data.sample_rate / 2
         rule = f"must be at most half the sample rate, {half:g} Hz"
         self.frontend.require(self.frontend.fmax <= half, f"fmax {rule}")
@@ -261,6 +270,11 @@ class Config:
         rule = "prune.pattern '2:4' does not outlast clustering; leave one of them out"
         alone = not (self.prune.sparsity and self.prune.pattern and self.cluster.number)
         self.cluster.require(alone, rule, number=self.cluster.number)
+
+    @property
+    def crop_samples(self) -> int:
+        """Samples of a clip that a training step hears."""
+        return round(self.train.crop_s * self.data.sample_rate) or self.data.clip_samples
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for JSON."""

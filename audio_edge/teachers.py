@@ -33,9 +33,13 @@ class Teachers:
         runs: With a finished float stage.
         outputs: Names of what the pupil tells apart; theirs must be the same.
         temperature: Divides the logits.
+        samples: Of what they hear; None is a whole clip.
     """
 
-    def __init__(self, runs: Sequence[Run], outputs: Sequence[str], temperature: float):
+    def __init__(
+        self, runs: Sequence[Run], outputs: Sequence[str], temperature: float,
+        samples: int | None = None,
+    ):  # fmt: skip
         self.temperature = temperature
         self._networks = []
         several = any(run.config.data.multi_label for run in runs)
@@ -48,10 +52,11 @@ class Teachers:
                 )
             network = classifiers.load(run, "float")
             network.trainable = False
+            network = classifiers.cropped(network, run.config, samples)
             self._networks.append((frontends.load(run), network))
 
     def __call__(self, waveforms: tf.Tensor) -> tf.Tensor:
-        """float32 [batch, clip_samples] -> probabilities [batch, outputs]."""
+        """float32 [batch, samples] -> probabilities [batch, outputs]."""
         probs = [
             self._squash(tf.cast(network(front(waveforms)), tf.float32) / self.temperature)
             for front, network in self._networks

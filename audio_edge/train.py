@@ -143,7 +143,8 @@ def fit(
     runs, outputs = run.teachers(), material.index.outputs.names
     if not runs and stage != "float" and "narrow" in run.stages:
         runs = (run,)  # what has become narrower learns from what it was
-    teachers = Teachers(runs, outputs, config.distill.temperature) if runs else None
+    given_by = (runs, outputs, config.distill.temperature, config.crop_samples)
+    teachers = Teachers(*given_by) if runs else None
     kind = lessons.Pupil if run.teachers() and config.distill.lessons else Learner
     learner = kind(config, front, classifier, material, teachers)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))

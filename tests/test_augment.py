@@ -69,6 +69,27 @@ def test_bank_without_room_for_a_clip_is_refused(noises):
         NoiseBank(noises, CLIP)
 
 
+def test_crop_is_the_louder_of_two_windows_anywhere_in_the_clip():
+    """Each clip counts up in its own thousands, so that a window tells where it was cut."""
+    clips = np.arange(300, dtype=np.int16)[None] + 1000 * np.arange(1, 31, dtype=np.int16)[:, None]
+    cut = augment.crop(tf.constant(clips), 100, seed=seed()).numpy()
+    assert cut.dtype == np.int16
+    np.testing.assert_array_equal(np.diff(cut, axis=1), 1)
+    np.testing.assert_array_equal(cut[:, 0] // 1000, np.arange(1, 31))
+    starts = cut[:, 0] % 1000
+    assert 110 < starts.mean() < 160  # the later of two is the louder: two thirds of 200
+    assert len(set(starts)) > 15
+    again, other = (
+        augment.crop(tf.constant(clips), 100, seed=at).numpy() for at in (seed(), seed(step=4))
+    )
+    np.testing.assert_array_equal(cut, again)
+    assert (cut != other).any()
+
+
+def test_crop_of_a_whole_clip_is_the_clip(clips):
+    np.testing.assert_array_equal(augment.crop(tf.constant(clips), CLIP, seed=seed()), clips)
+
+
 def warped(clips, shift, speed):
     columns = [tf.constant(x, tf.float32)[:, None] for x in (shift, speed)]
     return augment._warp(tf.constant(clips, tf.float32), *columns).numpy()

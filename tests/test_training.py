@@ -7,6 +7,7 @@ import tf_keras as keras
 from audio_edge import batches, classifiers, compress, export, files, frontends, train
 from audio_edge.config import load_config
 from audio_edge.datasets import pipeline
+from audio_edge.errors import UserError
 from audio_edge.run import Run
 from tests import tones
 
@@ -57,6 +58,41 @@ def test_all_augmentations_together_train(folder):
     weights, record, _ = trained(folder, "all", **keys)
     assert np.isfinite(record["loss"])
     assert all(np.isfinite(weight).all() for weight in weights)
+
+
+def test_parts_of_clips_teach_a_network_that_takes_whole_ones(folder):
+    """Also where the network looks for its greatest frame, and the stages after it."""
+    keys = {
+        "train.crop_s": 0.3, "augment.mix_share": 0.5, "model.name": "yamnet", "model.width": 4,
+        "model.depth": 2, "model.padding": "causal", "channels.remove": 0.5, "channels.epochs": 1,
+        "quantize.epochs": 1, "prune.sparsity": 0.0,
+    }  # fmt: skip
+    _, record, run = trained(folder, "parts", **keys)
+    again, _, _ = trained(folder, "parts again", **keys)
+    whole, _, _ = trained(folder, "whole", **{**keys, "train.crop_s": 0.0})
+    assert 0.0 <= record["val_accuracy"] <= 1.0
+    material = train.load_material(run.config, pipeline.index(run.config))
+    for made in (compress.narrow, compress.quantize_aware):
+        assert np.isfinite(made(run, material)["loss"])
+    model = export.compose(run, "qat")
+    assert model.input_shape == (None, 8000)
+    assert np.isfinite(model(np.zeros((1, 8000), np.float32))).all()
+    weights = compress.load(run, "float").get_weights()
+    assert all(np.array_equal(*pair) for pair in zip(weights, again, strict=True))
+    assert any((one != other).any() for one, other in zip(weights, whole, strict=True))
+
+
+def test_network_that_wants_whole_clips_says_so(folder):
+    keys = {"train.crop_s": 0.2, "model.name": "tc_resnet", "model.padding": "causal"}
+    with pytest.raises(UserError, match=r"\[train\] crop_s: tc_resnet takes whole clips only"):
+        trained(folder, "asks for all", **keys)
+
+
+@pytest.mark.parametrize("crop", [0.6, 0.01])
+def test_crop_that_does_not_fit_is_refused(folder, crop):
+    sets = [f"train.crop_s={crop}", f"data.root={folder}"]
+    with pytest.raises(UserError, match=r"crop_s must be at most clip_s and hold"):
+        load_config(folder / "tones.toml", sets)
 
 
 def test_probabilities_of_words_apart_add_up_to_unknown(folder):

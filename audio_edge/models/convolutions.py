@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from audio_edge.models.dropout import StatelessDropout
 from audio_edge.models.mean import Mean
+from audio_edge.models.peak import Peak
 
 Pair = tuple[int, int]
 
@@ -76,8 +77,7 @@ class Convolutions:
         x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
         if peak:
             frames = Mean(2, name="bands")(frames)
-            most = keras.layers.MaxPooling2D((frames.shape[1], 1), (1, 1), name="peak")(frames)
-            x = keras.layers.Concatenate(name="beside")([x, most])
+            x = keras.layers.Concatenate(name="beside")([x, Peak(name="peak")(frames)])
         x = StatelessDropout(dropout, seed=self.seed, name="dropout")(x) if dropout else x
         glorot = keras.initializers.GlorotUniform(seed=next(self._seeds))
         x = keras.layers.Conv2D(n_classes, 1, kernel_initializer=glorot, name="logits")(x)

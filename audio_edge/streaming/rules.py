@@ -21,6 +21,7 @@ from audio_edge.frontend.base import Analysis
 from audio_edge.models.dropout import StatelessDropout
 from audio_edge.models.gated_scan import GatedScan
 from audio_edge.models.mean import Mean
+from audio_edge.models.peak import Peak
 
 _layers = keras.layers
 
@@ -129,8 +130,6 @@ def _window(layer: Any, inner: Any, flow: Flow, output: keras.KerasTensor) -> Pl
     """Convolutions and pooling: a window of frames behind each output."""
     pooling = isinstance(inner, _layers.MaxPooling2D | _layers.AveragePooling2D)
     size = inner.pool_size[0] if pooling else inner.kernel_size[0]
-    if pooling and size == flow.frames > 1:
-        return _whole(layer, inner, flow, output)
     size = 1 + (size - 1) * (1 if pooling else inner.dilation_rate[0])
     stride = inner.strides[0]
     if inner.padding == "same" and (size > 1 or stride > 1):
@@ -193,7 +192,7 @@ RULES: tuple[tuple[tuple[type, ...], Callable[..., Plan]], ...] = (
     ((_layers.Cropping2D,), _crop),
     ((_layers.Reshape,), _reshape),
     ((Mean,), _mean),
-    ((_layers.GlobalAveragePooling2D, _layers.GlobalMaxPooling2D, GatedScan), _whole),
+    ((_layers.GlobalAveragePooling2D, _layers.GlobalMaxPooling2D, GatedScan, Peak), _whole),
     ((_layers.BatchNormalization, _layers.ReLU, _layers.Activation), _each_frame),
     ((_layers.Add, _layers.Multiply, _layers.Dropout, StatelessDropout), _each_frame),
 )
