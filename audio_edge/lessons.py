@@ -130,5 +130,6 @@ def _key(run: Run, material: Material) -> str:
     config, data = run.config, material.index.fingerprint()
     seen = [dataclasses.asdict(section) for section in (config.frontend, config.augment)]
     drawn = [config.train.batch_size, config.train.label_smoothing, config.distill.teacher_seeds[0]]
+    drawn += [config.crop_samples]
     asked = [teacher.fingerprint("float", data) for teacher in run.teachers()]
     return files.fingerprint([*seen, *drawn, config.distill.temperature, data, asked])[:16]
