@@ -66,9 +66,12 @@ def waveforms(
 ) -> tf.Tensor:  # fmt: skip
     """Change the speed, shift, filter, mix with noise, change the gain, clip to [-1, 1].
 
+    Half of the noise plays backwards, and what becomes silence is changed as the words are: a few
+    minutes of recorded sounds are all that tells the class what else there is.
+
     Args:
         clips: float32 [batch, samples] in [-1, 1].
-        silent: bool [batch]; such a clip becomes noise at a random level, or digital zero.
+        silent: bool [batch]; such a clip becomes noise alone, at a random level, or digital zero.
         bank: Background noise, in windows of at least so many samples.
         config: Ranges.
         sample_rate: Hz.
@@ -84,14 +87,17 @@ def waveforms(
         return rows.draw(tf.random.stateless_uniform, [1], fold(seed, salt), low, high)
 
     shift = tf.round(uniform(2, -1.0, 1.0) * config.shift_s * sample_rate)
+    noise = bank.draw(batch, fold(seed, 3))[:, : clips.shape[1]]
+    noise = tf.where(uniform(41) < 0.5, noise[:, ::-1], noise)
+    alone = silent[:, None]
+    clips = tf.where(alone, noise, clips)
     clips = _warp(clips, shift, 1.0 + config.speed * uniform(9, -1.0, 1.0))
     clips = acoustics.filtered(clips, config, sample_rate=sample_rate, seed=seed)
-    noise = bank.draw(batch, fold(seed, 3))[:, : clips.shape[1]]
     ratio = _amplitude(-uniform(4, *config.snr_db)) * rms(clips) / (rms(noise) + 1e-9)
-    mixed = clips + tf.where(uniform(5) < config.noise_share, ratio, 0.0) * noise
-    mixed *= _amplitude(uniform(6, *config.gain_db))
+    clips += tf.where((uniform(5) < config.noise_share) & ~alone, ratio, 0.0) * noise
     level = tf.where(uniform(7) < config.zero_share, 0.0, _amplitude(uniform(8, *SILENCE_DB)))
-    return tf.clip_by_value(tf.where(silent[:, None], level * noise, mixed), -1.0, 1.0)
+    gain = tf.where(alone, level, _amplitude(uniform(6, *config.gain_db)))
+    return tf.clip_by_value(gain * clips, -1.0, 1.0)
 
 
 def mix(

@@ -220,6 +220,31 @@ def test_silence_is_all_digital_zero_or_none_of_it_if_asked(share):
     assert (~made.any(axis=1)).mean() == share
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_half_of_the_noise_plays_backwards_as_silence_and_behind_words(clips, made):
+    words = np.repeat(clips, 8, axis=0)
+    rising = np.linspace(-1.0, 1.0, 3 * CLIP, dtype=np.float32)
+    out = changed(
+        words, noise=rising, silent=np.full(len(words), made), noise_share=1.0, zero_share=0.0
+    )
+    slopes = np.diff(out if made else out - words, axis=1).mean(axis=1)
+    assert (slopes > 0).mean() == pytest.approx(0.5, abs=0.09)  # four deviations of 512 draws
+    assert slopes.all()
+
+
+def test_silence_is_shifted_and_changes_its_speed_as_words_do(clips):
+    silent = np.ones(len(clips), bool)
+    levels = np.abs(changed(clips, silent=silent, zero_share=0.0)).max(axis=1)
+    out = changed(clips, silent=silent, zero_share=0.0, shift_s=0.02)
+    zeros = (out == 0).sum(axis=1)
+    assert 0 < zeros.max() <= 0.02 * RATE + 1
+    assert len(set(zeros)) > 20
+    np.testing.assert_allclose(np.abs(out).max(axis=1), levels, rtol=1e-6)
+    fast = changed(clips, silent=silent, zero_share=0.0, speed=0.3)
+    turns = (fast[:, 1:] * fast[:, :-1] < 0).sum(axis=1) / (fast != 0).sum(axis=1)
+    assert turns.min() < 0.85 / 10 < 1.15 / 10 < turns.max()  # the noise turns every 10 samples
+
+
 def test_only_silent_rows_are_replaced(clips):
     silent = np.arange(64) < 20
     out = changed(clips, silent=silent)
