@@ -103,21 +103,24 @@ def waveforms(
 def mix(
     clips: tf.Tensor, targets: tf.Tensor, config: AugmentConfig, *, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Between-class learning (Tokozume et al. 2018): two clips at once, and both of their labels.
+    """Two clips at once, and both of their labels.
 
-    A clip of share p, drawn from Beta(mix_alpha, mix_alpha), sounds p / (1 - p) times as loud as
-    the other, whatever their levels were; the mixture keeps the power of its parts.
+    Between-class learning (Tokozume et al. 2018): a clip of share p, drawn from
+    Beta(mix_alpha, mix_alpha), sounds p / (1 - p) times as loud as the other, whatever their levels
+    were; the mixture keeps the power of its parts. Mixup (Zhang et al. 2018): p of the one's
+    samples and 1 - p of the other's are added, so that the louder clip may hide the other.
 
     Args:
         clips: float32 [batch, samples].
         targets: float32 [batch, classes], each row with sum 1.
-        config: `mix_share` of the clips are mixed.
+        config: `mix_share` of the clips are mixed in the first way, `mixup_share` of the others in
+            the second.
         seed: int64 [2].
 
     Returns:
         Clips and targets of the same shapes.
     """
-    if not config.mix_share:
+    if not (config.mix_share or config.mixup_share):
         return clips, targets
     rows, total = replicas.rows(tf.shape(clips)[0]), replicas.total(tf.shape(clips)[0])
     order = tf.argsort(tf.random.stateless_uniform([total], fold(seed, 30)), stable=True)
@@ -127,12 +130,16 @@ def mix(
         rows.draw(tf.random.stateless_gamma, [1], fold(seed, salt), alpha) + 1e-9
         for salt in (31, 32)
     )
-    mixed = rows.draw(tf.random.stateless_uniform, [1], fold(seed, 33)) < config.mix_share
+    heard = rows.draw(tf.random.stateless_uniform, [1], fold(seed, 33)) < config.mix_share
+    mixed = heard | (
+        rows.draw(tf.random.stateless_uniform, [1], fold(seed, 34)) < config.mixup_share
+    )
     share = tf.where(mixed, first / (first + second), 1.0)
     partner, partners = (tf.gather(replicas.gathered(x), other) for x in (clips, targets))
     louder = (rms(clips) + 1e-6) / (rms(partner) + 1e-6)
-    weight = 1.0 / (1.0 + louder * (1.0 - share) / share)
-    power = tf.sqrt(tf.square(weight) + tf.square(1.0 - weight))
+    equal = 1.0 / (1.0 + louder * (1.0 - share) / share)
+    weight = tf.where(heard, equal, share)
+    power = tf.where(heard, tf.sqrt(tf.square(weight) + tf.square(1.0 - weight)), 1.0)
     clips = (weight * clips + (1.0 - weight) * partner) / power
     return tf.clip_by_value(clips, -1.0, 1.0), share * targets + (1 - share) * partners
 

@@ -59,8 +59,9 @@ class AugmentConfig(Section):
     are digital zero, the others noise. `reverb_share` of the clips sound as in a room whose
     sound falls by 60 dB in `reverb_s` seconds (interval), `eq_share` go through an equaliser of up
     to `eq_db` either way. `mix_share` of the clips are mixed with another of the batch, labels too,
-    in shares of Beta(mix_alpha, mix_alpha). SpecAugment hides `time_masks` bands of up to
-    `time_width` frames and `freq_masks` of up to `freq_width` mel bands.
+    in shares of Beta(mix_alpha, mix_alpha) of what is heard (between-class learning);
+    `mixup_share` of the others in shares of the samples (mixup). SpecAugment hides `time_masks`
+    bands of up to `time_width` frames and `freq_masks` of up to `freq_width` mel bands.
     """
 
     shift_s: float = 0.1
@@ -75,6 +76,7 @@ class AugmentConfig(Section):
     eq_share: float = 0.0
     eq_db: float = 6.0
     mix_share: float = 0.0
+    mixup_share: float = 0.0
     mix_alpha: float = 0.4
     time_masks: int = 1
     time_width: int = 20
@@ -84,8 +86,9 @@ class AugmentConfig(Section):
     def __post_init__(self) -> None:
         self.require(self.shift_s >= 0, "shift_s must be >= 0")
         self.require(0 <= self.speed < 0.5, "speed must be in [0, 0.5)")
-        for name in ("noise_share", "zero_share", "reverb_share", "eq_share", "mix_share"):
-            self.require(0 <= getattr(self, name) <= 1, f"{name} must be in [0, 1]")
+        for kind in ("noise", "zero", "reverb", "eq", "mix", "mixup"):
+            share = getattr(self, f"{kind}_share")
+            self.require(0 <= share <= 1, f"{kind}_share must be in [0, 1]")
         self.require(self.mix_alpha > 0, "mix_alpha must be > 0")
         self.require(self.eq_db >= 0, "eq_db must be >= 0")
         for name in ("gain_db", "snr_db", "reverb_s"):

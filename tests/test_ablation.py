@@ -90,6 +90,13 @@ def test_augmentations_that_would_change_nothing_are_named(labels, noise, share,
     assert sorted(switches.without_effect(config, index)) == idle
 
 
+def test_mixup_is_named_idle_where_every_clip_is_mixed_already():
+    index = SimpleNamespace(labels=("a", "silence"), noise=("hiss.wav",))
+    for share, idle in ((1.0, ["mixup"]), (0.9, [])):
+        config = from_dict({"augment": {"mix_share": share}})
+        assert sorted(switches.without_effect(config, index)) == idle
+
+
 def test_run_of_a_variant_has_a_place_and_a_name_of_its_own(tmp_path):
     [_, variant] = switches.variants(Config(), "shift")
     made = variant.config(Config(), tmp_path, 7).to_dict()

@@ -400,6 +400,23 @@ def test_a_share_is_how_loud_a_clip_sounds_whatever_its_level():
             assert louder == pytest.approx(ratio, rel=0.02)  # float32, clipped nowhere
 
 
+def test_mixup_adds_samples_and_labels_in_the_same_shares(clips):
+    clips = clips * np.linspace(0.1, 4, 64, dtype=np.float32)[:, None]
+    ours, targets = mixed(clips, np.eye(64, dtype=np.float32), mix_share=0.0, mixup_share=1.0)
+    np.testing.assert_allclose(ours, targets @ clips, atol=1e-5)
+    assert (np.sort(targets, axis=1)[:, -2] > 0.05).mean() > 0.5
+
+
+def test_mixup_is_for_clips_that_are_not_mixed_in_the_other_way(clips):
+    one, both = mixed(clips), mixed(clips, mixup_share=1.0)
+    np.testing.assert_array_equal(one[0], both[0])
+    ours, targets = mixed(clips, np.eye(64, dtype=np.float32), mix_share=0.4, mixup_share=0.5)
+    plain = np.abs(ours - clips).max(axis=1) < 1e-4
+    added = ~plain & (np.abs(ours - targets @ clips).max(axis=1) < 1e-5)
+    assert 0.1 < plain.mean() < 0.5  # 0.3, but for clips that are their own partners
+    assert 0.1 < added.mean() < 0.5  # 0.3
+
+
 def test_mixing_is_decided_by_the_seed(clips):
     config = dataclasses.replace(STILL, mix_share=1.0)
     first = augment.mix(clips, LABELS, config, seed=seed(1, 2))[0].numpy()

@@ -10,8 +10,9 @@ from audio_edge.models.dropout import StatelessDropout
 
 RATE, CLIP, LABELS = 16000, 800, 5
 CONFIG = AugmentConfig(
-    reverb_share=0.5, reverb_s=(0.02, 0.04), eq_share=0.5, mix_share=0.7, time_masks=2
-)
+    reverb_share=0.5, reverb_s=(0.02, 0.04), eq_share=0.5, mix_share=0.5, mixup_share=0.5,
+    time_masks=2,
+)  # fmt: skip
 SEED = tf.constant([7, 3], tf.int64)
 
 

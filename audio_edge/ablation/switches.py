@@ -22,6 +22,7 @@ SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "reverb": ({"reverb_share": 0.0}, {"reverb_share": 0.3}),
     "eq": ({"eq_share": 0.0}, {"eq_share": 0.3}),
     "mix": ({"mix_share": 0.0}, {"mix_share": 0.3}),
+    "mixup": ({"mixup_share": 0.0}, {"mixup_share": 0.3}),
     "spec_augment": ({"time_masks": 0, "freq_masks": 0}, {"time_masks": 1, "freq_masks": 1}),
 }
 BASE, NONE = "base", "none"  # the config as it is; every augmentation off
@@ -77,6 +78,8 @@ def without_effect(config: Config, index: Index) -> dict[str, str]:
     silent = SILENCE in index.labels
     if not silent:
         found["digital_silence"] = "silence is no class"
+    if config.augment.mix_share == 1:
+        found["mixup"] = "every clip is mixed in the other way"
     if not index.noise:
         found["made_noise"] = "no noise was recorded, so that made-up noise serves anyway"
     elif not (silent or config.augment.noise_share):
