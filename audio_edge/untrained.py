@@ -56,7 +56,7 @@ def convert(
     files.write_json(run.stage("qat") / "stage.json", record)
     classifier.save_weights(run.stage("qat") / "weights.h5")
     frontends.save(frontends.build(config), run.stage("float"))
-    return export.convert(run, "int8")
+    return export.convert(run, "int8", trained=False)
 
 
 def require_streams(config: Config) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from audio_edge import Interpreter, op_versions, targets
+from audio_edge import Interpreter, export, op_versions, targets
 from audio_edge.errors import UserError
 from tests import models_for_tests as made
 from tflite import op_versions as command
@@ -91,6 +91,33 @@ def test_runtime_of_another_python_hears_the_same(carded_path, tmp_path, monkeyp
     broken.write_bytes(made.with_custom_op(made.loudness_model(), "Unheard"))
     with pytest.raises(UserError, match=r"broken\.tflite: ai-edge-litert cannot run it .*Unheard"):
         targets.hear([broken], "ai-edge-litert", clips)
+
+
+@pytest.mark.parametrize(
+    ("kind", "clips", "refused"),
+    [("float", 1, True), ("float16", 1, True), ("int8", 1, False), ("dynamic", 1, False),
+     ("int8", 9, True), ("dynamic", 9, True)],
+)  # fmt: skip
+def test_file_that_a_runtime_hears_otherwise_is_not_written(
+    carded_path, monkeypatch, kind, clips, refused
+):
+    """In float on any clip; in int8, where roundings add up, on most of the 17 clips of noise."""
+    pytest.importorskip("ai_edge_litert")
+    hear = targets.hear
+
+    def otherwise(paths, target, waveforms):
+        [probs] = hear(paths, target, waveforms)
+        probs[:clips] += 0.06
+        return [probs]
+
+    meant = targets.claimed("ai-edge-litert")
+    export._check(carded_path, carded_path, [], kind, meant)
+    monkeypatch.setattr(targets, "hear", otherwise)
+    if refused:
+        with pytest.raises(UserError, match="not written, ai-edge-litert differs .* by 0.06"):
+            export._check(carded_path, carded_path, [], kind, meant)
+    else:
+        export._check(carded_path, carded_path, [], kind, meant)
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", sys.executable])

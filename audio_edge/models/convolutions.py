@@ -37,14 +37,18 @@ class Convolutions:
     def full(
         self, x: keras.KerasTensor, name: str, filters: int, kernel: Pair = (1, 1),
         stride: Pair = (1, 1), *, all_bands: bool = False, relu: bool = True,
+        limit: float | None = None,
     ) -> keras.KerasTensor:  # fmt: skip
-        """Convolve across channels; with `all_bands` one band is left, and kernel[1] is ignored."""
+        """Convolve across channels, by ReLU up to `limit`.
+
+        With `all_bands` one band is left, and kernel[1] is ignored.
+        """
         kernel = (kernel[0], x.shape[2]) if all_bands else kernel
         x = self._pad(x, name, kernel, stride, all_bands=all_bands)
         layer = keras.layers.Conv2D(
             filters, kernel, stride, use_bias=False, kernel_initializer=self._he(), name=name
         )
-        return _finish(layer(x), name, relu=relu)
+        return _finish(layer(x), name, relu=relu, limit=limit)
 
     def depthwise(
         self, x: keras.KerasTensor, name: str, kernel: Pair, stride: Pair = (1, 1), *,
@@ -99,6 +103,8 @@ class Convolutions:
         return keras.layers.ZeroPadding2D(sides, name=f"{name}_pad")(x)
 
 
-def _finish(x: keras.KerasTensor, name: str, *, relu: bool) -> keras.KerasTensor:
+def _finish(
+    x: keras.KerasTensor, name: str, *, relu: bool, limit: float | None = None
+) -> keras.KerasTensor:
     x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+    return keras.layers.ReLU(limit, name=f"{name}_relu")(x) if relu else x

@@ -7,7 +7,7 @@ import tf_keras as keras
 from audio_edge.models.convolutions import Convolutions
 from audio_edge.models.mean import Mean
 
-PATCH, POSITION, EXPANSION = 2, (9, 1), 4
+PATCH, POSITION, EXPANSION, LIMIT = 2, (9, 1), 4, 6.0
 
 
 def kwt(
@@ -29,11 +29,12 @@ def kwt(
     Changed for int8, where softmax and the product of two computed matrices leave the accelerated
     kernels. Attention has as many heads as channels (Hydra attention, Bolya et al. 2022): with
     ReLU as the kernel it is q times the mean over time of k v, all by element, and costs frames
-    instead of frames squared. What it costs: no token picks out another one, each takes its share
-    of what the clip as a whole holds. Batch normalisation in the branches instead of layer
-    normalisation behind the sums, ReLU instead of GELU, the mean over tokens instead of a class
-    token, patches of 2 frames instead of 1. Positions come from a depthwise convolution over 9
-    tokens (Chu et al. 2021, arXiv 2102.10882), which also lets neighbours mix.
+    instead of frames squared. Queries and keys end at 6, or a product of three large values would
+    take the range of int8 from all others. What it costs: no token picks out another one, each
+    takes its share of what the clip as a whole holds. Batch normalisation in the branches instead
+    of layer normalisation behind the sums, ReLU instead of GELU, the mean over tokens instead of a
+    class token, patches of 2 frames instead of 1. Positions come from a depthwise convolution over
+    9 tokens (Chu et al. 2021, arXiv 2102.10882), which also lets neighbours mix.
 
     Args:
         input_shape: (frames, n_mels, 1).
@@ -55,8 +56,8 @@ def kwt(
     x = keras.layers.Add(name="position_add")([x, place])
     for block in range(depth):
         name = f"block{block}"
-        query = make.full(x, f"{name}_query", width)
-        key = make.full(x, f"{name}_key", width)
+        query = make.full(x, f"{name}_query", width, limit=LIMIT)
+        key = make.full(x, f"{name}_key", width, limit=LIMIT)
         value = make.full(x, f"{name}_value", width, relu=False)
         heard = keras.layers.Multiply(name=f"{name}_heard")([key, value])
         heard = Mean(1, name=f"{name}_mean")(heard)
