@@ -100,10 +100,10 @@ def running(*command: str, folder: Path) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0, (folder / "log").read_text()
+            assert process.wait(200) == 0, (folder / "log").read_text()  # long beside other work
         finally:
             process.terminate()  # takes the processes of Ray along
-            process.wait(60)
+            process.wait(200)
 
 
 @pytest.fixture(scope="module")
