@@ -39,7 +39,9 @@ pytestmark = [
 ]
 # `serve run` as it is, on a Ray without network, of two cores and little memory.
 PRELUDE = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind a "&"
 import ray
 from ray import serve
 from ray.serve.scripts import cli
@@ -100,10 +102,10 @@ def running(*command: str, folder: Path) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
             process.send_signal(signal.SIGINT)
-            assert process.wait(200) == 0, (folder / "log").read_text()  # long beside other work
+            assert process.wait(60) == 0, (folder / "log").read_text()
         finally:
             process.terminate()  # takes the processes of Ray along
-            process.wait(200)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
