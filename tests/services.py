@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from audio_edge.serving import app
 from audio_edge.serving.limits import Limits
-from tests.conftest import SAMPLE_RATE
+from tests.conftest import SAMPLE_RATE, tone
 
 ROOT = Path(__file__).parents[1]
 PRELUDE = """
@@ -36,6 +36,19 @@ def encoded(wave: np.ndarray, form: str = "WAV", rate: int = SAMPLE_RATE, **keys
     file = io.BytesIO()
     soundfile.write(file, wave, rate, format=form, **keys)
     return file.getvalue()
+
+
+CONTENT = encoded(np.concatenate([tone("silence", 0.3), tone("low", 0.15), tone("silence", 0.3)]))
+
+
+def heard(answer) -> list[str]:
+    """The words of an answer's detections."""
+    return [item["label"] for item in answer.json()["detections"]]
+
+
+def is_well(client) -> bool:
+    """Whether the service hears the low tone in CONTENT."""
+    return heard(client.post("/v1/recognize", content=CONTENT)) == ["low"]
 
 
 @contextlib.contextmanager
