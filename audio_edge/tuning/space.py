@@ -36,7 +36,7 @@ DEFAULT: dict[str, Any] = {
         "bc_resnet": {"width": {"min": 8, "max": 24, "step": 4}, "depth": {"min": 1, "max": 2}},
         "tc_resnet": {"width": {"min": 12, "max": 32, "step": 4}, "depth": {"min": 1, "max": 3}},
         "mobile_cnn": {"width": {"min": 8, "max": 24, "step": 4}, "depth": {"min": 1, "max": 2}},
-        "mobile_tcn": {"width": {"min": 24, "max": 64, "step": 8}, "depth": {"min": 2, "max": 4}},
+        "mobile_tcn": {"width": {"min": 24, "max": 64, "step": 8}, "depth": {"min": 1, "max": 4}},
         "crnn": {"width": {"min": 32, "max": 96, "step": 16}, "depth": {"min": 1, "max": 2}},
         "kwt": {"width": {"min": 32, "max": 96, "step": 16}, "depth": {"min": 2, "max": 8}},
         "yamnet": {"depth": {"min": 3, "max": 7}},
