@@ -1,7 +1,8 @@
-"""Lessons: epochs of augmented clips and what the teachers make of them, kept to be learnt again.
+"""Lessons: epochs of augmented clips, made once and kept to be learnt again and again.
 
-Asking a large teacher takes far longer than a step of its pupil. What it says of some ten epochs of
-clips, each augmented otherwise, is asked once, written down, and then learnt over and over.
+On a CPU augmentation and front end take about as long as learning, and asking a large teacher far
+longer. So what some tens of epochs hear, each clip augmented otherwise, is written down with what
+teachers make of it, and comes again with other masks and in another order.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,66 +24,83 @@ from audio_edge.datasets import pipeline
 from audio_edge.errors import UserError, first_line
 from audio_edge.frontend import Frontend
 from audio_edge.learner import Learner, Material
-from audio_edge.run import Run
+from audio_edge.run import Run, learnt_data
 from audio_edge.teachers import Teachers
 
 _log = logging.getLogger(__name__)
-_PARTS = ("features", "targets", "taught", "numbers")
+_PARTS = ("features", "targets", "numbers")
+_TAUGHT = "taught"
+_SEED = 0  # draws the lessons, which runs of all seeds share
 
 
 class Pupil(Learner):
     """A learner whose batches come from lessons.
 
-    A batch to learn from is (float16 features [batch, frames, bands, 1], float32 targets and
-    teachers' probabilities [batch, outputs], the outputs to raise, int64 step number).
+    A batch to learn from is (float16 features [batch, frames, bands, 1], float32 targets [batch,
+    outputs], the outputs to raise, if there are teachers their float32 probabilities [batch,
+    outputs], int64 step number).
     """
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, Any]:
         """One step on one batch."""
-        features, targets, taught, numbers, step = data
+        features, targets, numbers, *taught, step = data
         seed = self.seed(step)
-        return self.learn(lambda: tf.cast(features, tf.float32), targets, taught, numbers, seed)
+        answers = taught[0] if taught else None
+        return self.learn(lambda: tf.cast(features, tf.float32), targets, answers, numbers, seed)
 
 
 def prepare(
-    run: Run, front: Frontend, classifier: keras.Model, material: Material, teachers: Teachers
-) -> list[Path]:
+    run: Run, front: Frontend, classifier: keras.Model, material: Material, *,
+    epochs: int, teachers: Teachers | None, runs: Sequence[Run],
+) -> list[Path]:  # fmt: skip
     """Write the lessons that are not there yet; returns the file of each.
 
-    They lie beside the first teacher, and are the same for every `run.seed` of the pupil: they are
-    drawn by the first of `teacher_seeds`.
+    They lie in `data.cache`, by what they depend on: stages and seeds of a run share them, and so
+    do other runs that hear the same.
+
+    Args:
+        run: Which shall learn.
+        front: Its front end.
+        classifier: Its classifier; of it counts what it takes in.
+        material: The clips.
+        epochs: No more lessons than these.
+        teachers: Who is asked, if anyone.
+        runs: Theirs.
 
     Raises:
         UserError: The front end learns: its features would be other ones in each epoch.
     """
     if front.trainable_weights:
         raise UserError(
-            "[distill] lessons need a front end that does not learn; "
+            "[train] lessons need a front end that does not learn; "
             "give lessons = 0 or other frontend.features"
         )
-    config = _drawn_by_the_first(run.config)
+    own = run.config
+    config = dataclasses.replace(own, run=dataclasses.replace(own.run, seed=_SEED))
     noises = list(pipeline.noise_bank(config, material.index, "train").values())
     bank = augment.NoiseBank(noises, config.data.clip_samples)
     material = dataclasses.replace(material, bank=bank)
     learner = Learner(config, front, classifier, material, teachers)
-    steps, count = batches.per_epoch(material, config), config.distill.lessons
-    folder = run.teachers()[0].dir / "lessons" / _key(run, material)
+    steps, count = batches.per_epoch(material, config), min(config.train.lessons, epochs)
+    folder = Path(config.data.cache) / "lessons" / _key(config, material, runs)
     paths = [folder / f"{number:03d}.npz" for number in range(count)]
 
     @tf.function(reduce_retracing=True)
-    def ask(clips: tf.Tensor, numbers: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def hear(clips: tf.Tensor, numbers: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         waveforms, targets, _ = learner.augmented(clips, numbers, step)
-        return tf.cast(front(waveforms), tf.float16), targets, teachers(waveforms), numbers
+        answers = [teachers(waveforms)] if teachers else []
+        return (tf.cast(front(waveforms), tf.float16), targets, numbers, *answers)
 
     for number, path in enumerate(paths):
         if path.exists():
             continue
-        _log.info("asking the teachers: lesson %d of %d", number + 1, count)
+        _log.info("lesson %d of %d is made", number + 1, count)
         given = batches.training(material, config, number, number + 1, steps)
-        rows = [[part.numpy() for part in ask(*batch)] for batch in given]
+        rows = [[part.numpy() for part in hear(*batch)] for batch in given]
         parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
+        names = (*_PARTS, _TAUGHT)[: len(parts)]
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **dict(zip(_PARTS, parts, strict=True)))
+            np.savez(file, **dict(zip(names, parts, strict=True)))
     return paths
 
 
@@ -113,23 +131,20 @@ def training(
 def _read(path: Path) -> list[np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file) as lesson:
-            return [lesson[name] for name in _PARTS]
+            answers = [lesson[_TAUGHT]] if _TAUGHT in lesson else []
+            return [*(lesson[name] for name in _PARTS), *answers]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path}: damaged ({first_line(error)}); delete it and run again"
         ) from error
 
 
-def _drawn_by_the_first(config: Config) -> Config:
-    seed = config.distill.teacher_seeds[0]
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, seed=seed))
-
-
-def _key(run: Run, material: Material) -> str:
+def _key(config: Config, material: Material, runs: Sequence[Run]) -> str:
     """What lessons depend on, in short."""
-    config, data = run.config, material.index.fingerprint()
+    data = material.index.fingerprint()
     seen = [dataclasses.asdict(section) for section in (config.frontend, config.augment)]
-    drawn = [config.train.batch_size, config.train.label_smoothing, config.distill.teacher_seeds[0]]
-    drawn += [config.crop_samples]
-    asked = [teacher.fingerprint("float", data) for teacher in run.teachers()]
-    return files.fingerprint([*seen, *drawn, config.distill.temperature, data, asked])[:16]
+    train = config.train
+    drawn = [learnt_data(config), train.batch_size, train.label_smoothing, config.crop_samples]
+    asked: list[Any] = [teacher.fingerprint("float", data) for teacher in runs]
+    asked += [config.distill.temperature] if runs else []
+    return files.fingerprint([*seen, *drawn, data, asked])[:16]

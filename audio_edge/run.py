@@ -160,7 +160,7 @@ class Run:
         for run in found:
             if run.config.distill.teachers:
                 raise UserError(f"[distill] {name} has teachers itself; give one that has none")
-            if _learnt_data(run.config) != _learnt_data(own):
+            if learnt_data(run.config) != learnt_data(own):
                 raise UserError(
                     f"[distill] {name} learns from other clips: its [data] differs; "
                     "give a run of the same [data], or a config, which takes it over"
@@ -180,8 +180,6 @@ class Run:
             if c.distill.teachers:
                 learnt_from = [teacher.fingerprint("float", data) for teacher in self.teachers()]
                 sections.append([c.distill.share, c.distill.temperature, learnt_from])
-                if c.distill.lessons:
-                    sections.append(c.distill.lessons)
             return files.fingerprint(["float", c.run.seed, *sections])
         section: Any = {
             "narrow": c.channels, "pruned": c.prune, "clustered": c.cluster, "qat": c.quantize,
@@ -235,7 +233,7 @@ def lineage(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _without_places(config: Config) -> dict[str, Any]:
     """The sections that training depends on, less where files lie and how decoding is done."""
-    sections: dict[str, Any] = {"data": _learnt_data(config)}
+    sections: dict[str, Any] = {"data": learnt_data(config)}
     for name in ("frontend", "augment", "model"):
         sections[name] = dataclasses.asdict(getattr(config, name))
     sections["model"]["weights"] = Path(config.model.weights).name
@@ -245,7 +243,8 @@ def _without_places(config: Config) -> dict[str, Any]:
     return sections
 
 
-def _learnt_data(config: Config) -> dict[str, Any]:
+def learnt_data(config: Config) -> dict[str, Any]:
+    """The `[data]` that training depends on, less where files lie and how decoding is done."""
     data = dataclasses.asdict(config.data)
     for key in ("root", "cache", "noise", "decode_timeout_s", "licence"):
         del data[key]

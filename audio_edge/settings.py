@@ -137,6 +137,11 @@ class TrainConfig(Section):
     last. With `crop_s` each step hears so many seconds of each clip, the louder of two places drawn
     at random: fewer in less time, as sound events take them. 0 is the whole clip; files and the
     selection clips always have that.
+
+    With `lessons` the clips of so many epochs are augmented, pass the front end and are shown to
+    teachers once; they are kept in `data.cache` and come again and again, with other masks and in
+    another order, for every seed. On a CPU a step takes half as long then, and of large teachers
+    only so many epochs are asked.
     """
 
     epochs: int = 60
@@ -149,6 +154,7 @@ class TrainConfig(Section):
     patience: int = 0
     mixed_precision: bool = False
     crop_s: float = 0.0
+    lessons: int = 0
 
     def __post_init__(self) -> None:
         require = self.require
@@ -160,6 +166,7 @@ class TrainConfig(Section):
         require(0 <= self.ema < 1, "ema must be in [0, 1)")
         require(self.patience >= 0, "patience must be >= 0 epochs")
         require(self.crop_s >= 0, "crop_s must be >= 0 seconds")
+        require(0 <= self.lessons <= 1000, "lessons must be 0 to 1000 epochs")
 
 
 @dataclass(frozen=True)
@@ -170,23 +177,17 @@ class DistillConfig(Section):
     the float stage is trained first, once for each of `teacher_seeds`, in its own run.dir, from the
     same recordings. Their mean probabilities of each augmented clip, at `temperature`, have
     `share` of the loss. `teacher_set` overrides keys of those configs, as `--set` does.
-
-    With `lessons` the teachers hear only so many epochs of augmented clips, drawn once, which then
-    come again and again: large teachers cost the time of that many epochs, not of all, and pupils
-    with other seeds share them.
     """
 
     teachers: tuple[str, ...] = ()
     teacher_seeds: tuple[int, ...] = (0,)
     teacher_set: tuple[str, ...] = ()
-    lessons: int = 0
     share: float = 0.8
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
         self.require(0 < self.share <= 1, "share must be in (0, 1]")
         self.require(self.temperature >= 1, "temperature must be at least 1")
-        self.require(0 <= self.lessons <= 1000, "lessons must be 0 to 1000 epochs")
         seeds = self.teacher_seeds
         distinct = len(set(seeds)) == len(seeds) >= 1 and min(seeds) >= 0
         self.require(distinct, "teacher_seeds must be one or more distinct seeds")

@@ -145,7 +145,7 @@ def fit(
         runs = (run,)  # what has become narrower learns from what it was
     given_by = (runs, outputs, config.distill.temperature, config.crop_samples)
     teachers = Teachers(*given_by) if runs else None
-    kind = lessons.Pupil if run.teachers() and config.distill.lessons else Learner
+    kind = lessons.Pupil if config.train.lessons else Learner
     learner = kind(config, front, classifier, material, teachers)
     schedule = WarmupCosine(learning_rate, epochs * steps, round(warmup_epochs * steps))
     # a mean over changing masks has no zeros
@@ -188,9 +188,11 @@ def fit(
         )  # fmt: skip
     if first < epochs and not keeper.ended(first):
         checks = batches.checks(material.val, config)
-        if kind is lessons.Pupil and teachers:
-            asked = lessons.prepare(run, front, classifier, material, teachers)
-            given = lessons.training(asked, config, first, epochs, steps)
+        if kind is lessons.Pupil:
+            made = lessons.prepare(
+                run, front, classifier, material, epochs=epochs, teachers=teachers, runs=runs
+            )
+            given = lessons.training(made, config, first, epochs, steps)
         else:
             given = distribution.dataset(
                 partial(batches.training, material, config, first, epochs, steps)
@@ -240,8 +242,10 @@ def _one_device(
         raise UserError(
             f"stage '{stage}' is made on one device; make it outside the scope of the strategy"
         )
-    if config.distill.teachers:
-        raise UserError("[distill] teachers need a single device; leave --distribute out")
+    if config.distill.teachers or config.train.lessons:
+        raise UserError(
+            "[distill] teachers and [train] lessons need a single device; leave --distribute out"
+        )
     data = zlib.crc32(material.train.waveforms.data, zlib.crc32(material.val.waveforms.data))
     distribution.agree("settings or recordings", int(fingerprint[:7], 16) ^ data >> 4)
     order = batches.order(material, config, 0)

@@ -129,6 +129,14 @@ def test_what_two_replicas_save_is_what_one_saves(made, name):
     assert records[0]["fingerprint"] == records[1]["fingerprint"]
 
 
+def test_lessons_are_refused_with_several_devices(made):
+    code = TWO_DEVICES.replace("sys.argv[1:]", "[*sys.argv[1:], '--set=train.lessons=2']")
+    process = begin(made, "lessons", "mirrored", code=("-c", code))
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 2
+    assert "[train] lessons need a single device; leave --distribute out" in err
+
+
 def test_only_the_chief_writes(made):
     assert (made / "worker0").exists()
     assert not (made / "worker1").exists()
