@@ -5,11 +5,11 @@ from __future__ import annotations
 import tf_keras as keras
 
 from audio_edge.models.convolutions import Convolutions, channels
-from audio_edge.models.mean import Mean
 
 # Of table 1: channels over width, stride in frequency, dilation in time, blocks over depth.
 STAGES = ((1.0, 1, 1, 1), (1.5, 2, 2, 1), (2.0, 2, 4, 2), (2.5, 1, 8, 2))
 STEM, STEM_SHARE, HEAD_SHARE = (5, 5), 2.0, 4.0
+LIMIT = 6.0  # of each ReLU: sums of residuals reach 60 otherwise, where most values are near 1
 
 
 def bc_resnet(
@@ -24,12 +24,15 @@ def bc_resnet(
 ) -> keras.Model:
     """BC-ResNet (Kim et al. 2021, arXiv 2106.04140, table 1): width 8 and depth 2 are BC-ResNet-1.
 
-    A block convolves over frequency, takes the mean over frequency, convolves that over time, and
-    adds the result back to all bands: most of the work is done on one band.
+    A block convolves over frequency, brings all bands together, convolves that over time, and adds
+    the result back to all bands: most of the work is done on one band.
 
     Changed: the first convolution of a stage, not its depthwise one, has the stride, and 3 bands
     where that is 2, since TensorFlow's depthwise kernels want equal strides in time and frequency.
-    Changed for int8: ReLU instead of swish, whose multiplication int8 pays for. Batch normalisation
+    Changed for int8: ReLU up to 6 instead of swish, whose multiplication int8 pays for. The
+    convolution over time weighs the bands itself, instead of taking their plain mean: int8 rounds a
+    mean, and normalisation then magnifies the little that it varies, so that a step of the mean
+    became eight steps behind it, and runtimes that round differently disagreed. Batch normalisation
     instead of sub-spectral normalisation, whose factors differ from band to band, so that no
     convolution can take them in; the bands share a bias, and tell each other apart by the edges of
     the kernels and by the last convolution, which has weights for each band. Batch normalisation
@@ -52,7 +55,7 @@ def bc_resnet(
     """
     make = Convolutions(padding=padding, seed=seed)
     inputs = keras.Input(input_shape, name="logmel")
-    x = make.full(inputs, "stem", channels(width, STEM_SHARE), STEM, (1, 2))
+    x = make.full(inputs, "stem", channels(width, STEM_SHARE), STEM, (1, 2), limit=LIMIT)
     for stage, (share, stride, dilation, blocks) in enumerate(STAGES):
         for block in range(blocks * depth):
             name, first = f"stage{stage}_{block}", block == 0
@@ -60,17 +63,18 @@ def bc_resnet(
             bands = x
             if first:
                 kernel = (1, 2 * stride - 1)
-                bands = make.full(x, f"{name}_enter", filters, kernel, (1, stride))
+                bands = make.full(x, f"{name}_enter", filters, kernel, (1, stride), limit=LIMIT)
             bands = make.depthwise(bands, f"{name}_bands", (1, 3), relu=False)
-            time = Mean(2, name=f"{name}_mean")(bands)
-            time = make.depthwise(time, f"{name}_time", (3, 1), dilation=dilation)
+            time = make.depthwise(
+                bands, f"{name}_time", (3, 1), dilation=dilation, all_bands=True, limit=LIMIT
+            )
             time = make.full(time, f"{name}_mix", filters, relu=False)
             kept = make.beside(bands, f"{name}_bands", 2 * dilation)
             y = keras.layers.Add(name=f"{name}_broadcast")([kept, time])
             if not first:
                 kept = make.beside(x, name, 2 * dilation)
                 y = keras.layers.Add(name=f"{name}_add")([y, kept])
-            x = keras.layers.ReLU(name=f"{name}_relu")(y)
+            x = keras.layers.ReLU(LIMIT, name=f"{name}_relu")(y)
     x = make.depthwise(x, "band", STEM, all_bands=True, relu=False)
-    x = make.full(x, "last", channels(width, HEAD_SHARE))
+    x = make.full(x, "last", channels(width, HEAD_SHARE), limit=LIMIT)
     return keras.Model(inputs, make.head(x, n_classes, dropout), name="bc_resnet")

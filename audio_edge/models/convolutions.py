@@ -52,7 +52,7 @@ class Convolutions:
 
     def depthwise(
         self, x: keras.KerasTensor, name: str, kernel: Pair, stride: Pair = (1, 1), *,
-        dilation: int = 1, all_bands: bool = False, relu: bool = True,
+        dilation: int = 1, all_bands: bool = False, relu: bool = True, limit: float | None = None,
     ) -> keras.KerasTensor:  # fmt: skip
         """Convolve each channel by itself, `dilation` frames apart; else as `full`."""
         kernel = (kernel[0], x.shape[2]) if all_bands else kernel
@@ -61,7 +61,7 @@ class Convolutions:
             kernel, stride, dilation_rate=(dilation, 1), use_bias=False,
             depthwise_initializer=self._he(), name=name,
         )  # fmt: skip
-        return _finish(layer(x), name, relu=relu)
+        return _finish(layer(x), name, relu=relu, limit=limit)
 
     def beside(self, x: keras.KerasTensor, name: str, lost: int) -> keras.KerasTensor:
         """A shortcut beside convolutions of which 'valid' ones lose their first `lost` frames."""
