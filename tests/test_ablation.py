@@ -106,6 +106,8 @@ def test_run_of_a_variant_has_a_place_and_a_name_of_its_own(tmp_path):
     assert made["run"]["seed"] == 7
     assert made["augment"] == {**asked["augment"], "shift_s": 0.0}
     assert all(made[name] == asked[name] for name in asked if name not in ("run", "augment"))
+    keeping = from_dict({"train": {"lessons": 5}})
+    assert variant.config(keeping, tmp_path, 7).train.lessons == 0  # no other one hears them
 
 
 def test_noise_is_mixed_into_the_clips_that_sound_and_silence_is_judged_apart(monkeypatch, rng):

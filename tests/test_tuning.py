@@ -161,6 +161,12 @@ def row(name, size, share, status="done"):
     return {"name": name, "status": status, SIZE: size, "accuracy": share}
 
 
+def test_trials_keep_no_lessons(tmp_path):
+    plan = planned(tmp_path, lessons=5)
+    assert plan.config.train.lessons == 5
+    assert plan.candidate("001", {}, 1.0).train.lessons == 0
+
+
 def test_front_holds_what_no_other_trial_beats():
     rows = [
         row("a", 1000, 0.8), row("b", 1500, 0.7), row("c", 2000, 0.9), row("d", 1999, 0.9),

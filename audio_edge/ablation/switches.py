@@ -43,11 +43,15 @@ class Variant:
     augment: AugmentConfig
 
     def config(self, base: Config, folder: Path, seed: int) -> Config:
-        """The config of its run with a seed, in `folder`/name/seedN."""
+        """The config of its run with a seed, in `folder`/name/seedN.
+
+        Without lessons: each variant would keep gigabytes that no other one hears.
+        """
         name = f"{base.run.name}_{self.name}_seed{seed}"
         where = folder / self.name / f"seed{seed}"
         run = dataclasses.replace(base.run, name=name, dir=str(where), seed=seed)
-        return dataclasses.replace(base, run=run, augment=self.augment)
+        train = dataclasses.replace(base.train, lessons=0)
+        return dataclasses.replace(base, run=run, augment=self.augment, train=train)
 
 
 def variants(config: Config, names: str | None = None) -> tuple[Variant, ...]:

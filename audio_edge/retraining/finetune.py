@@ -18,7 +18,8 @@ from audio_edge.run import Run
 def successor(run: Run, where: Path, *, epochs: int, learning_rate: float) -> Run:
     """A run in another directory with the settings of `run`, but for its float stage.
 
-    It has no teachers: they have made the same mistakes, and would teach them anew.
+    It has no teachers: they have made the same mistakes, and would teach them anew. It is short and
+    hears other clips each time, so that lessons would be of no use.
 
     Args:
         run: Finished.
@@ -31,7 +32,7 @@ def successor(run: Run, where: Path, *, epochs: int, learning_rate: float) -> Ru
         config, run=dataclasses.replace(config.run, dir=str(where)), distill=DistillConfig(),
         model=dataclasses.replace(config.model, weights="", frozen=False),
         train=dataclasses.replace(
-            config.train, epochs=epochs, learning_rate=learning_rate, patience=0,
+            config.train, epochs=epochs, learning_rate=learning_rate, patience=0, lessons=0,
             warmup_epochs=min(config.train.warmup_epochs, 0.1 * epochs),
         ),
     ))  # fmt: skip

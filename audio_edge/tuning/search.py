@@ -65,9 +65,12 @@ class Plan:
         return self.dir / "trials" / name
 
     def candidate(self, name: str, values: dict[str, Any], share: float) -> Config:
-        """The config of a trial: the run's own, with these values and that share of the epochs."""
+        """The config of a trial: the run's own, with these values and that share of the epochs.
+
+        Without lessons: each trial would keep gigabytes that no other one hears.
+        """
         run = {"run.name": f"{self.config.run.name}_{name}", "run.dir": str(self.folder(name))}
-        return trial.shortened(apply(self.config, {**values, **run}), share)
+        return trial.shortened(apply(self.config, {**values, **run, "train.lessons": 0}), share)
 
     def begin(self, data: str, *, force: bool = False) -> None:
         """Write search.json, or hold what is there against it.
