@@ -1,7 +1,7 @@
 """Lessons: epochs of augmented clips, made once and kept to be learnt again and again.
 
-On a CPU augmentation and front end take about as long as learning, and asking a large teacher far
-longer. So what some tens of epochs hear, each clip augmented otherwise, is written down with what
+On a CPU augmentation and front end take a third of a step, and asking a large teacher far longer
+than one. So what some tens of epochs hear, each clip augmented otherwise, is written down with what
 teachers make of it, and comes again with other masks and in another order.
 """
 

@@ -140,8 +140,8 @@ class TrainConfig(Section):
 
     With `lessons` the clips of so many epochs are augmented, pass the front end and are shown to
     teachers once; they are kept in `data.cache` and come again and again, with other masks and in
-    another order, for every seed. On a CPU a step takes half as long then, and of large teachers
-    only so many epochs are asked.
+    another order, for every seed. On a CPU a step takes about two thirds of the time then, and
+    of large teachers only so many epochs are asked.
     """
 
     epochs: int = 60
