@@ -29,7 +29,9 @@ class DataConfig(Section):
     on both sides. More than `max_bad_share` bad files is an error.
 
     `noise` names folders, files or patterns such as "sounds/2-*" of further recordings without a
-    word: training alone hears them, as background and as silence, as often as other noise.
+    word: training alone hears them, as background and as silence, as often as other noise. `extra`
+    names folders of further words, one subfolder a word, such as spoken ones: training alone hears
+    them, as often as the others and less those whose speakers judge.
     """
 
     kind: str = "folder"
@@ -42,6 +44,7 @@ class DataConfig(Section):
     unknown_apart: int = 64
     balance: bool = False
     noise: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
     sample_rate: int = 16000
     clip_s: float = 1.0
     resample: bool = True
@@ -77,6 +80,7 @@ class DataConfig(Section):
         require(self.multi_label or not self.ontology, "ontology = true needs kind = 'audioset'")
         plain = not (self.multi_label and (self.silence or self.balance or self.unknown_share))
         require(plain, "kind 'audioset' goes without silence, balance and unknown_share")
+        require(not (self.multi_label and self.extra), "kind 'audioset' goes without extra")
         folds = FOLDS.get(self.kind, 1)
         require(folds > 1 or self.fold == 1, f"fold needs kind {' or '.join(FOLDS)}")
         require(1 <= self.fold <= folds, f"fold must be 1 to {folds}")

@@ -246,7 +246,7 @@ def _without_places(config: Config) -> dict[str, Any]:
 def learnt_data(config: Config) -> dict[str, Any]:
     """The `[data]` that training depends on, less where files lie and how decoding is done."""
     data = dataclasses.asdict(config.data)
-    for key in ("root", "cache", "noise", "decode_timeout_s", "licence"):
+    for key in ("root", "cache", "noise", "extra", "decode_timeout_s", "licence"):
         del data[key]
     return data
 
@@ -255,7 +255,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Keys that differ, as "section.key old -> new"; places and what is only shown do not count."""
     ignored = {
         "run": ("name", "dir", "tensorboard", "dft"),
-        "data": ("root", "cache", "noise", "decode_timeout_s", "licence"),
+        "data": ("root", "cache", "noise", "extra", "decode_timeout_s", "licence"),
         "model": ("weights", "weights_licence"),
         "encoder": ("path", "licence"),
         "distill": ("teacher_set",),

@@ -31,6 +31,7 @@ class Clip:
 
     The word is the label, or, for the label "unknown", what is said.
     Where a clip may have several `labels`, or none, `label` is how they are shown.
+    `root` is the folder of `data.extra` that it comes from, if it does.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Clip:
     split: str
     word: str = ""
     labels: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Index:
         """The clips of one split."""
         return [clip for clip in self.clips if clip.split == name]
 
+    def name(self, clip: Clip) -> str:
+        """Path of a clip below the folder that it comes from."""
+        return clip.path.relative_to(clip.root or self.root).as_posix()
+
     def targets(self, clips: Sequence[Clip]) -> np.ndarray:
         """The class of each clip, int64 [n]; if `multi_label`, float32 [n, classes] of 0 and 1."""
         number = {label: place for place, label in enumerate(self.labels)}
@@ -109,8 +115,8 @@ class Index:
         """Hash of which files there are, how large, and where each belongs."""
         rows = []
         for clip in self.clips:
-            name = clip.path.relative_to(self.root).as_posix()
-            rows.append((name, self._size(clip.path), clip.label, clip.split))
+            size = size_bytes(clip.path) if clip.root else self._size(clip.path)
+            rows.append((self.name(clip), size, clip.label, clip.split))
         noise = [(path.name, self._size(path)) for path in self.noise]
         sounds = [[(path.name, size_bytes(path)) for path in self.sounds]] if self.sounds else []
         mixed = [self.mixed] if self.mixed else []

@@ -22,6 +22,7 @@ from audio_edge.datasets import (
     audioset,
     decoder,
     esc50,
+    extra,
     folder,
     manifest,
     shards,
@@ -61,7 +62,7 @@ def index(config: Config, *, progress: Callable[[int], Any] | None = None) -> In
         config: Settings.
         progress: Called with 1 after each clip that is spoken.
     """
-    found = _index(config, progress)
+    found = extra.add(_index(config, progress), config.data)
     return dataclasses.replace(found, sounds=sounds(config.data.noise))
 
 
@@ -101,9 +102,14 @@ def load(
     if split not in SPLITS:
         raise UserError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}")
     clips = where.split(split)
-    waveforms, kept = _decode_clips(config.data, clips, progress, where.prepared)
+    own = [clip for clip in clips if not clip.root]
+    waveforms, kept = _decode_clips(config.data, own, progress, where.prepared)
+    if len(own) < len(clips):
+        others = [clip for clip in clips if clip.root]
+        more, kept_more = _decode_clips(config.data, others, progress)
+        waveforms, kept = np.concatenate([waveforms, more]), kept + kept_more
     labels = where.targets(kept)
-    names = tuple(clip.path.relative_to(where.root).as_posix() for clip in kept)
+    names = tuple(where.name(clip) for clip in kept)
     if split != "train" and SILENCE in where.labels:
         cuts, cut_names = silence_cuts(noise_bank(config, where, split), config.data.clip_samples)
         waveforms = np.concatenate([waveforms, audio.to_int16(cuts)])
@@ -129,7 +135,7 @@ def load(
 def load_folder(root: Path, data: DataConfig, clips: list[tuple[Path, int]]) -> Split:
     """Decode labelled files that belong to no index, for evaluation: [(path, class number)]."""
     waveforms, kept = _decode_clips(
-        data, [Clip(path, str(number), "", "test") for path, number in clips], None
+        data, [Clip(path, str(number), "", "test") for path, number in clips]
     )
     names = tuple(clip.path.relative_to(root).as_posix() for clip in kept)
     return Split(waveforms, np.array([int(clip.label) for clip in kept], np.int64), names)
@@ -138,7 +144,7 @@ def load_folder(root: Path, data: DataConfig, clips: list[tuple[Path, int]]) -> 
 def _decode_clips(
     data: DataConfig,
     clips: list[Clip],
-    progress: Callable[[int], Any] | None,
+    progress: Callable[[int], Any] | None = None,
     prepared: Manifest | None = None,
 ) -> tuple[np.ndarray, list[Clip]]:
     paths = [clip.path for clip in clips]
