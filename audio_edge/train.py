@@ -35,7 +35,7 @@ from audio_edge.errors import UserError
 from audio_edge.frontend import Frontend
 from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
-from audio_edge.models import shared_normalization
+from audio_edge.models import training_layers
 from audio_edge.run import Run
 from audio_edge.saver import Saver, drop_foreign_checkpoint
 from audio_edge.teachers import Teachers, origins
@@ -89,8 +89,7 @@ def train(
     front = frontends.build(run.config)
     frontends.fit(front, material.train.waveforms)
     facts = _start(run.config, front, classifier, material) if run.config.model.weights else {}
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        classifier = shared_normalization.share(classifier)
+    classifier = training_layers.for_training(classifier)
     return fit(
         run, "float", front, classifier, material, epochs=settings.epochs,
         learning_rate=settings.learning_rate, warmup_epochs=settings.warmup_epochs,

@@ -12,6 +12,7 @@ import tf_keras as keras
 from audio_edge import classifiers, frontends, train
 from audio_edge.config import DistillConfig
 from audio_edge.learner import Material
+from audio_edge.models import training_layers
 from audio_edge.run import Run
 
 
@@ -48,7 +49,7 @@ def finetune(
     """
     settings = run.config.train
     train.setup(run.config, mixed_precision=settings.mixed_precision)
-    classifier = classifiers.load(start, "float", dropout=True)
+    classifier = training_layers.for_training(classifiers.load(start, "float", dropout=True))
     begun = start.require("float").get("initial_weights")
     facts = {"initial_weights": begun} if begun else {}
     return train.fit(
