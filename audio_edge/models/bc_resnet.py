@@ -30,9 +30,9 @@ def bc_resnet(
     Changed: the first convolution of a stage, not its depthwise one, has the stride, and 3 bands
     where that is 2, since TensorFlow's depthwise kernels want equal strides in time and frequency.
     Changed for int8: ReLU up to 6 instead of swish, whose multiplication int8 pays for. The
-    convolution over time weighs the bands itself, instead of taking their plain mean: int8 rounds a
-    mean, and normalisation then magnifies the little that it varies, so that a step of the mean
-    became eight steps behind it, and runtimes that round differently disagreed. Batch normalisation
+    bands come together by a convolution over all of them, instead of their plain mean: int8 rounds
+    a mean, and normalisation behind it magnified the little that it varies, so that a step of the
+    mean became eight steps, and runtimes that round differently disagreed. Batch normalisation
     instead of sub-spectral normalisation, whose factors differ from band to band, so that no
     convolution can take them in; the bands share a bias, and tell each other apart by the edges of
     the kernels and by the last convolution, which has weights for each band. Batch normalisation
@@ -65,9 +65,8 @@ def bc_resnet(
                 kernel = (1, 2 * stride - 1)
                 bands = make.full(x, f"{name}_enter", filters, kernel, (1, stride), limit=LIMIT)
             bands = make.depthwise(bands, f"{name}_bands", (1, 3), relu=False)
-            time = make.depthwise(
-                bands, f"{name}_time", (3, 1), dilation=dilation, all_bands=True, limit=LIMIT
-            )
+            time = make.depthwise(bands, f"{name}_weigh", (1, 1), all_bands=True, relu=False)
+            time = make.depthwise(time, f"{name}_time", (3, 1), dilation=dilation, limit=LIMIT)
             time = make.full(time, f"{name}_mix", filters, relu=False)
             kept = make.beside(bands, f"{name}_bands", 2 * dilation)
             y = keras.layers.Add(name=f"{name}_broadcast")([kept, time])
