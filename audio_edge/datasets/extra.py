@@ -29,7 +29,7 @@ def add(index: Index, data: DataConfig) -> Index:
         root = Path(place)
         if manifest.find(root):
             raise UserError(
-                f"{root}: data.extra takes recordings; give the tree they were made from"
+                f"{root}: data.extra takes recordings, not shards; give the tree they came from"
             )
         taken = 0
         for word, paths in folders(root, "data.extra").items():
