@@ -40,7 +40,19 @@ def whole(name, *, settings=SMALL, padding="valid", clip_s=None, rate=RATE):
     classifier = MODELS[name](
         tuple(features.shape[1:]), CLASSES, width=width, depth=depth, padding=padding, seed=1
     )
-    return keras.Model(waveform, keras.layers.Softmax(name="probs")(shaken(classifier)(features)))
+    learnt = settled(shaken(classifier), front(sound(clip / rate + 2.0)[None]))
+    return keras.Model(waveform, keras.layers.Softmax(name="probs")(learnt(features)))
+
+
+def settled(classifier, features):
+    """Normalises by these features, so that what is heard makes a difference at the end."""
+    for layer in classifier.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    frames = classifier.input_shape[1]
+    starts = np.linspace(0, features.shape[1] - frames, 16).astype(int)
+    classifier(np.concatenate([features[:, at : at + frames] for at in starts]), training=True)
+    return classifier
 
 
 def heard(stream, waveform):
