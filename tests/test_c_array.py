@@ -4,12 +4,18 @@ import ctypes
 import dataclasses
 import shutil
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audio_edge import c_array
-from audio_edge.card import attach
+from audio_edge.card import attach, read_model, split
 from audio_edge.errors import UserError
+from audio_edge.interpreter import load
+from audio_edge.stream_batch import StreamBatch
+
+ANDROID = Path(__file__).parent / "android"
 
 GCC = shutil.which("gcc")
 needs_gcc = pytest.mark.skipif(GCC is None, reason="gcc is not installed")
@@ -28,6 +34,17 @@ def compiled(folder, *arguments):
     command = [GCC, "-Wall", "-Wextra", "-Werror", "-pedantic", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def constants(header):
+    """Whole numbers that a header defines, by their names behind that of the file."""
+    rows = [line.split()[1:3] for line in header.read_text().splitlines() if "/*" in line]
+    prefix = f"{header.stem.upper()}_"
+    return {
+        row[0].removeprefix(prefix): int(row[1])
+        for row in rows
+        if len(row) == 2 and row[0].startswith(prefix) and row[1].lstrip("-").isdigit()
+    }
 
 
 @needs_gcc
@@ -93,3 +110,45 @@ def test_file_without_a_card_is_refused(tone_model, tmp_path):
 )
 def test_names_are_those_of_c(text, name):
     assert c_array.identifier(text) == name
+
+
+@needs_gcc
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_c_can_run_a_stream_by_what_the_header_says(kind, tmp_path):
+    path = tmp_path / "heard.tflite"
+    path.write_bytes((ANDROID / f"model_{kind}_streaming.tflite").read_bytes())
+    _, source = c_array.write(path)
+    compiled(tmp_path, "-std=c99", "-shared", "-fPIC", source, "-o", "heard.so")
+    stream = StreamBatch(path)
+    values = constants(tmp_path / "heard.h")
+    pairs = ((ctypes.c_int * 2) * values["STATES"]).in_dll(
+        ctypes.CDLL(str(tmp_path / "heard.so")), "heard_states"
+    )
+    audio = np.random.default_rng(0).normal(0, 0.1, (4, values["PACKET_SAMPLES"]))
+    runner = load(split(read_model(path), source=path)[0], stream.runtime, 1)
+    inputs, outputs = runner.get_input_details(), runner.get_output_details()
+    states = [np.zeros(inputs[into]["shape"], inputs[into]["dtype"]) for into, _ in pairs]
+    silence = np.zeros((values["SILENCE_PACKETS"], values["PACKET_SAMPLES"]))
+    for packet in np.concatenate([silence, audio]).astype(np.float32):
+        runner.set_tensor(inputs[values["PACKET_INPUT"]]["index"], packet[None])
+        for (into, _), state in zip(pairs, states, strict=True):
+            runner.set_tensor(inputs[into]["index"], state)
+        runner.invoke()
+        states = [runner.get_tensor(outputs[out]["index"]) for _, out in pairs]
+    said = runner.get_tensor(outputs[values["PROBS_OUTPUT"]]["index"])
+    for packet in audio.astype(np.float32):
+        expected = stream.push(packet[None])
+    np.testing.assert_array_equal(said, expected)
+    assert values["CLIP_SAMPLES"] == stream.clip_samples
+
+
+def test_stream_whose_card_names_a_state_that_is_not_there_is_refused(tmp_path):
+    content = (ANDROID / "model_int8_streaming.tflite").read_bytes()
+    flatbuffer, card = split(content, source="stream")
+    states = [*card.streaming["states"], "nobody"]
+    path = tmp_path / "heard.tflite"
+    other = dataclasses.replace(card, streaming={**card.streaming, "states": states})
+    path.write_bytes(attach(flatbuffer, other))
+    with pytest.raises(UserError, match="the card names 'state_nobody', which the model has not"):
+        c_array.write(path)
+    assert [item.name for item in tmp_path.iterdir()] == ["heard.tflite"]
