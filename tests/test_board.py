@@ -16,6 +16,8 @@ from audio_edge.errors import UserError
 from audio_edge.run import Run
 from tests import tones
 
+pytestmark = pytest.mark.xdist_group("board")
+
 
 def trained(folder, name, *, mode):
     sets = [

@@ -17,6 +17,8 @@ from benchmarks import compression
 from tests import tones
 from training import prune, quantize
 
+pytestmark = pytest.mark.xdist_group("compression")
+
 NAMES = ["float16", "dynamic", "int8_post", "two_of_four", "pruned_clustered", "narrow_50"]
 SETS = {
     "model.width": 16, "model.depth": 2, "model.padding": "causal", "train.epochs": 2,

@@ -18,6 +18,8 @@ from audio_edge.errors import UserError
 from audio_edge.run import Run
 from tests import tones
 
+pytestmark = pytest.mark.xdist_group("distribution")
+
 ROOT = Path(__file__).parents[1]
 # Two CPU devices stand for two GPUs.
 TWO_DEVICES = """

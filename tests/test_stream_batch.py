@@ -26,6 +26,8 @@ from benchmarks import streams as load_command
 from tests.streams import run, sound
 from tflite import compare, convert
 
+pytestmark = pytest.mark.xdist_group("stream_batch")
+
 KINDS, STREAMS, HOPS = ("float", "int8"), 16, 30
 SETTINGS = {
     "data": {"clip_s": 0.4},

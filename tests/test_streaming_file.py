@@ -28,6 +28,8 @@ from tests.streams import LABELS, run, sound
 from tflite import compare as compare_command
 from tflite import convert as convert_command
 
+pytestmark = pytest.mark.xdist_group("streaming_file")
+
 RUNTIMES = available_runtimes()
 KINDS = ("float", "int8")
 SETTINGS = {
