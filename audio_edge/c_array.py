@@ -82,8 +82,7 @@ def _ends(graph: Graph, card: Card, model: str | os.PathLike[str]) -> _Ends:
     out = {tensor.name: number for number, tensor in enumerate(outputs)}
     try:
         packet, probs = into["packet"], out["probs"]
-        names = card.streaming["states"]
-        states = tuple((into[f"state_{name}"], out[f"next_{name}"]) for name in names)
+        states = tuple((into[before], out[after]) for before, after in card.state_ends)
     except KeyError as error:
         raise UserError(
             f"{model}: the card names {error}, which the model has not; export it again"

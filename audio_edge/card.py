@@ -107,6 +107,11 @@ class Card:
         """How many streams a streaming file takes at once."""
         return int(self.streaming.get("streams", 1))
 
+    @property
+    def state_ends(self) -> list[tuple[str, str]]:
+        """Of each state of a stream: the input that takes it, and the output that has the next."""
+        return [(f"state_{name}", f"next_{name}") for name in self.streaming.get("states", ())]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for JSON."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}

@@ -154,13 +154,12 @@ class StreamBatch:
 
     def _describe(self) -> None:
         """Find packet, states and probabilities by the names of the card."""
-        names = self.card.streaming["states"]
         inputs = {item["name"]: item for item in self._runner.get_input_details()}
         outputs = {item["name"]: item for item in self._runner.get_output_details()}
         try:
             self._packet, self._probs = inputs["packet"], outputs["probs"]
-            self._before = [inputs[f"state_{name}"] for name in names]
-            self._after = [outputs[f"next_{name}"] for name in names]
+            self._before = [inputs[before] for before, _ in self.card.state_ends]
+            self._after = [outputs[after] for _, after in self.card.state_ends]
         except KeyError as error:
             raise UserError(
                 f"{self.path}: the card names {error}, which the model has not; export it again"

@@ -100,7 +100,7 @@ def _pack(card: Card) -> bytes:
     audio = _table(builder, 2, {0: ("uint32", card.sample_rate), 1: ("uint32", 1)})
     content = _table(builder, 3, {0: ("uint8", _AUDIO_PROPERTIES), 1: ("offset", audio)})
     told = f"{seconds:g} s of mono audio in [-1, 1] at {card.sample_rate} Hz."
-    states = list(card.streaming.get("states", ()))
+    states = card.state_ends
     if states:
         packet_s = card.streaming["packet_samples"] / card.sample_rate
         told = f"The next {packet_s:g} s of {told[len(f'{seconds:g} s of ') :]}"
@@ -111,8 +111,8 @@ def _pack(card: Card) -> bytes:
     probs = _tensor(builder, "probs", "The probability of each label.", 6, files)
 
     # SubGraphMetadata: 2 input_tensor_metadata, 3 output_tensor_metadata
-    inputs = _vector(builder, [waveform, *(_state(builder, f"state_{name}") for name in states)])
-    outputs = _vector(builder, [probs, *(_state(builder, f"next_{name}") for name in states)])
+    inputs = _vector(builder, [waveform, *(_state(builder, before) for before, _ in states)])
+    outputs = _vector(builder, [probs, *(_state(builder, after) for _, after in states)])
     subgraph = _table(builder, 10, {2: ("offset", inputs), 3: ("offset", outputs)})
 
     # ModelMetadata: 0 name, 1 description, 2 version, 3 subgraph_metadata, 5 license,
