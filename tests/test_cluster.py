@@ -194,16 +194,27 @@ def test_limits_and_keys_hold_in_replicas(cluster):
 
 
 def test_replica_that_dies_is_replaced_and_no_request_hangs(cluster):
-    """A request of the dead replica is refused, a later one answered; timeouts would raise."""
+    """A request of the dead replica is refused or cut off, a later one answered.
+
+    A timeout would raise.
+    """
     before = set(cluster.counted())
     victim = min(before)
     workers = children(victim)
+
+    def status(_) -> int | str:
+        try:
+            return cluster.recognized().status_code
+        except (httpx2.RemoteProtocolError, httpx2.ReadError):  # its answer had begun
+            return "cut off"
+
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(cluster.recognized) for _ in range(100)]
+        asked = [pool.submit(status, number) for number in range(100)]
         asked[10].result()
         os.kill(victim, signal.SIGKILL)
-        statuses = [item.result().status_code for item in asked]
-    assert set(statuses) <= {200, 500, 503}
+        statuses = [item.result() for item in asked]
+    assert set(statuses) <= {200, 500, 503, "cut off"}
+    assert statuses.count("cut off") <= 4  # one of each client, those at work at the time
     assert statuses[-1] == 200
     assert statuses.count(200) >= 80
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
