@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from audio_edge import streaming
 
@@ -27,8 +28,9 @@ def to_flatbuffer(model: keras.Model, *, per_channel_dense: bool = True, **optio
     """
     signature = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32, name="waveform")
     function = tf.function(
-        lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature]
-    )
+        lambda waveform: {"probs": model(waveform, training=False)}, input_signature=[signature],
+        autograph=False,
+    )  # fmt: skip
     concrete = function.get_concrete_function()
     return _lowered(concrete, model, per_channel_dense=per_channel_dense, options=options)
 
@@ -46,9 +48,7 @@ def _lowered(
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:  # fmt: skip
     """Convert a concrete function; `io` is the type of the inputs and outputs in an int8 body."""
-    holder = tf.Module()  # the model itself would have every layer traced once more
-    holder.held = model.variables
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(concrete)], tf.Module())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter._experimental_disable_per_channel_quantization_for_dense_layers = (
         not per_channel_dense
@@ -65,3 +65,18 @@ def _lowered(
         return converter.convert()
     finally:
         logging.disable(before)
+
+
+def _frozen(concrete: Any) -> Any:
+    """The function with its variables as constants, its inputs and outputs named as before.
+
+    The converter saves and loads what it is given; without variables that takes half the time.
+    """
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    arguments, named = concrete.structured_input_signature
+
+    def call(*inputs: tf.Tensor, **more: tf.Tensor) -> Any:
+        given = tf.nest.flatten((inputs, more))
+        return tf.nest.pack_sequence_as(concrete.structured_outputs, frozen(*given))
+
+    return tf.function(call, autograph=False).get_concrete_function(*arguments, **named)
