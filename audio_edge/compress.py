@@ -30,6 +30,7 @@ from audio_edge.config import Config
 from audio_edge.errors import UserError
 from audio_edge.learner import Material
 from audio_edge.run import Run
+from audio_edge.tracing import as_written
 
 Callbacks = Sequence[keras.callbacks.Callback]
 _TOLERANCE = 0.01
@@ -273,6 +274,7 @@ def _pruning(
     return wrap
 
 
+@as_written
 def _wrapped(
     classifier: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer | None]
 ) -> keras.Model:
@@ -310,6 +312,7 @@ def is_pruned(layer: keras.layers.Layer, config: Config) -> bool:
     return not config.prune.pattern or layer.kernel.shape[2] % 4 == 0
 
 
+@as_written
 def quantized(config: Config, classifier: keras.Model) -> keras.Model:
     """Wrap for quantisation-aware training; zeros and clusters that there are stay."""
     annotated = annotation.annotate(classifier)

@@ -27,6 +27,7 @@ from audio_edge.run import Run
 from audio_edge.streaming_interpreter import open_model
 from audio_edge.summary import model_summary
 from audio_edge.tflite_metadata import with_metadata
+from audio_edge.tracing import as_written
 
 KINDS = ("float", "int8", "float16", "dynamic")
 # Between runtimes, |p_a - p_b|: of every clip of noise in float; of the median one where values are
@@ -38,6 +39,7 @@ _LEVELS = np.geomspace(1e-3, 1.0, 16)  # amplitudes of those clips
 _VERSIONS = ("audio_edge", "tensorflow", "tf_keras", "tensorflow-model-optimization", "numpy")
 
 
+@as_written
 def compose(
     run: Run, stage: str, *, dft: str = "rfft", classifier: keras.Model | None = None
 ) -> keras.Model:

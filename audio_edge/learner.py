@@ -20,6 +20,7 @@ from audio_edge.datasets.pipeline import Split
 from audio_edge.frontend import Frontend
 from audio_edge.models.dropout import StatelessDropout
 from audio_edge.teachers import Teachers
+from audio_edge.tracing import as_written
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Learner(keras.Model):
         """Int16 [batch, clip_samples] -> probabilities of the labels [batch, labels]."""
         return self._probs(tf.cast(self(clips), tf.float32))
 
+    @as_written
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One step on one batch."""
         waveforms, targets, seed = self.augmented(*data)
@@ -144,6 +146,7 @@ class Learner(keras.Model):
         """The seed of all that is drawn in a step: int64 [2]."""
         return tf.stack([tf.constant(self.config.run.seed, tf.int64), step])
 
+    @as_written
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """Loss and accuracy of one batch, without augmentation."""
         clips, labels = data

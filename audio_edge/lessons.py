@@ -26,6 +26,7 @@ from audio_edge.frontend import Frontend
 from audio_edge.learner import Learner, Material
 from audio_edge.run import Run, learnt_data
 from audio_edge.teachers import Teachers
+from audio_edge.tracing import as_written
 
 _log = logging.getLogger(__name__)
 _PARTS = ("features", "targets", "numbers")
@@ -41,6 +42,7 @@ class Pupil(Learner):
     outputs], int64 step number).
     """
 
+    @as_written
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, Any]:
         """One step on one batch."""
         features, targets, numbers, *taught, step = data

@@ -39,6 +39,7 @@ from audio_edge.models import training_layers
 from audio_edge.run import Run
 from audio_edge.saver import Saver, drop_foreign_checkpoint
 from audio_edge.teachers import Teachers, origins
+from audio_edge.tracing import as_written
 
 _CALIBRATING = 64  # clips that the statistics of given weights are measured on
 
@@ -65,6 +66,7 @@ def setup(config: Config, *, mixed_precision: bool = False) -> None:
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
 
 
+@as_written
 def train(
     run: Run, material: Material, *, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def _start(
     return {"initial_weights": {**pretrained.origin(path), "convolutions": taken}}
 
 
+@as_written
 def fit(
     run: Run, stage: str, front: Frontend, classifier: keras.Model, material: Material, *,
     epochs: int, learning_rate: float, warmup_epochs: float = 0.0,
