@@ -20,6 +20,8 @@ from audio_edge.scoring import speech_like
 from benchmarks.frontend import main
 from tests.features_for_tests import signal
 
+pytestmark = pytest.mark.xdist_group("librosa")  # librosa compiles for half a minute, once a worker
+
 FORMS = ["rfft", "dense", "factored", "compact"]
 # |delta ln|: sums of float32 in another order, 1e-7 of a frame's strongest bin. In the bands within
 # 60 dB of it that is 1e-7 * 1e3 twice over; what lies deeper (speech) has the floor of 1e-6.

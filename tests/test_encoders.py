@@ -19,6 +19,8 @@ from tests import tones
 from training.run import main as run_main
 from training.train import main
 
+pytestmark = pytest.mark.xdist_group("encoders")
+
 YAMNET = Path(__file__).parents[2] / "shared" / "peers" / "yamnet.tflite"
 
 

@@ -17,6 +17,8 @@ from tests.features_for_tests import (
     signal,
 )
 
+pytestmark = pytest.mark.xdist_group("librosa")  # librosa compiles for half a minute, once a worker
+
 # Window as long as the transform, and shorter, which librosa centres in it.
 FRAMES = [FrontendConfig(frame_length=512), FrontendConfig()]
 signals = pytest.mark.parametrize("name", SIGNALS)

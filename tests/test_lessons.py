@@ -12,6 +12,8 @@ from audio_edge.learner import Learner
 from audio_edge.run import Run
 from tests import tones
 
+pytestmark = pytest.mark.xdist_group("lessons")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

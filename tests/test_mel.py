@@ -12,6 +12,8 @@ from audio_edge.config import FrontendConfig
 from audio_edge.frontend import LogMel
 from audio_edge.reference.features import features
 
+pytestmark = pytest.mark.xdist_group("librosa")  # librosa compiles for half a minute, once a worker
+
 
 @pytest.mark.parametrize(
     ("rate", "n_fft", "n_mels", "fmin", "fmax"),

@@ -17,6 +17,8 @@ from benchmarks import streams as load_command
 from tests import models_for_tests as made
 from tests import streams
 
+pytestmark = pytest.mark.xdist_group("peers")
+
 PACKAGES = {listeners.MICRO: "pymicro_wakeword", listeners.OPEN: "pyopen_wakeword"}
 
 

@@ -18,11 +18,12 @@ from audio_edge.errors import UserError
 from audio_edge.frontend import LogMel
 from audio_edge.run import TRAINED, Run
 from tests import tones
+from training.train import main
 
 ROOT = Path(__file__).parents[1]
 
 
-def command(folder, name):
+def arguments(folder, name):
     keys = {
         "data.root": folder / "data",
         "run.dir": folder / name,
@@ -32,7 +33,7 @@ def command(folder, name):
         "augment.time_masks": 2,
     }
     sets = [f"--set={key}={value}" for key, value in keys.items()]
-    return [sys.executable, "-m", "training.train", str(folder / "tones.toml"), *sets]
+    return [str(folder / "tones.toml"), *sets]
 
 
 def weights(path):
@@ -51,12 +52,12 @@ def weights(path):
 def test_killed_three_times_gives_the_same_weights(tmp_path):
     tones.make(tmp_path / "data")
     tones.config(tmp_path)
-    finish = {"cwd": ROOT, "check": True, "capture_output": True, "timeout": 120}
     silent = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command(tmp_path, "whole"), **finish)
+    command = [sys.executable, "-m", "training.train", *arguments(tmp_path, "killed")]
+    assert main(arguments(tmp_path, "whole")) == 0
     moments = random.Random(7)
     for epochs in (1, 3, 5):
-        process = subprocess.Popen(command(tmp_path, "killed"), **silent)
+        process = subprocess.Popen(command, **silent)
         checkpoint = tmp_path / "killed/float/checkpoints" / f"ckpt-{epochs}.index"
         deadline = time.monotonic() + 60
         while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -65,7 +66,7 @@ def test_killed_three_times_gives_the_same_weights(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (tmp_path / "killed/float/stage.json").exists(), "was never interrupted"
-    subprocess.run(command(tmp_path, "killed"), **finish)
+    assert main(arguments(tmp_path, "killed")) == 0
     whole = weights(tmp_path / "whole/float/weights.h5")
     killed = weights(tmp_path / "killed/float/weights.h5")
     assert whole.keys() == killed.keys()

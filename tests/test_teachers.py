@@ -21,6 +21,7 @@ def folder(tmp_path_factory):
     tones.config(folder)
     teacher = (folder / "tones.toml").read_text(encoding="utf-8")
     teacher = teacher.replace("[run]\n", f'[run]\ndir = "{folder / "teacher"}"\n')
+    teacher = teacher.replace("epochs = 50", "epochs = 2")
     (folder / "teacher.toml").write_text(teacher, encoding="utf-8")
     return folder
 

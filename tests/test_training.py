@@ -12,6 +12,8 @@ from audio_edge.learner import Learner
 from audio_edge.run import Run
 from tests import tones
 
+pytestmark = pytest.mark.xdist_group("training")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -34,18 +36,22 @@ def trained(folder, name, callbacks=(), **keys):
     return compress.load(run, "float").get_weights(), record, run
 
 
-def test_mean_of_the_weights_is_between_start_and_end(folder):
-    plain, _, run = trained(folder, "plain")
-    start = classifiers.build(run.config, 5).get_weights()
+@pytest.fixture(scope="module")
+def plain(folder):
+    """The weights of a training without a mean."""
+    return trained(folder, "plain")[0]
+
+
+def test_mean_of_the_weights_is_between_start_and_end(folder, plain):
     kept, record, run = trained(folder, "mean", **{"train.ema": 0.9})
+    start = classifiers.build(run.config, 5).get_weights()
     moved, off = np.abs(plain[0] - start[0]).sum(), np.abs(plain[0] - kept[0]).sum()  # the stem
     assert 0.01 * moved < off < moved
     history = files.read_json(run.stage("float") / "history.json", list)
     assert record["val_accuracy"] == pytest.approx(history[-1]["val_accuracy"], abs=1e-5)
 
 
-def test_a_decay_of_almost_nothing_keeps_the_last_weights(folder):
-    plain, _, _ = trained(folder, "plain2")
+def test_a_decay_of_almost_nothing_keeps_the_last_weights(folder, plain):
     kept, _, _ = trained(folder, "last", **{"train.ema": 1e-6})
     for end, mean in zip(plain, kept, strict=True):
         np.testing.assert_allclose(mean, end, atol=1e-4)
