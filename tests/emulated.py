@@ -235,7 +235,9 @@ def _root(name: str, roots: Path, wheel: Path) -> Path:
 def _wheel(folder: Path) -> Path:
     """The package as pip would get it, made from a copy, so that nothing is left in the tree."""
     source = folder / "source"
-    skip = shutil.ignore_patterns(".*", "runs", "build", "*.egg-info", "__pycache__")
+    skip = shutil.ignore_patterns(
+        ".*", "runs", "build", "*.egg-info", "__pycache__", "android_demo"
+    )
     shutil.copytree(ROOT, source, ignore=skip)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
     _run([*pip, str(folder), str(source)], "wheel")
