@@ -87,7 +87,7 @@ def prepare(
     folder = Path(config.data.cache) / "lessons" / _key(config, material, runs)
     paths = [folder / f"{number:03d}.npz" for number in range(count)]
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def hear(clips: tf.Tensor, numbers: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         waveforms, targets, _ = learner.augmented(clips, numbers, step)
         answers = [teachers(waveforms)] if teachers else []

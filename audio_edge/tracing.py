@@ -15,7 +15,7 @@ def as_written(function: _Function) -> _Function:
 
     It would turn every `if` and `for` into one that may ask a tensor, which none of ours does, in
     some seconds of each process and a tenth of the building and tracing of a network. The graph is
-    the same.
+    the same. A `tf.function` that is called decides for itself.
     """
     plain: _Function = tf.autograph.experimental.do_not_convert(function)
     return plain

@@ -111,7 +111,6 @@ def _start(
     return {"initial_weights": {**pretrained.origin(path), "convolutions": taken}}
 
 
-@as_written
 def fit(
     run: Run, stage: str, front: Frontend, classifier: keras.Model, material: Material, *,
     epochs: int, learning_rate: float, warmup_epochs: float = 0.0,
