@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from tensorflow.python.eager import context
 
 from audio_edge.models import MODELS, training_layers
 from audio_edge.models.training_layers import QuickNormalization, QuickPointwise
@@ -68,6 +69,58 @@ def test_moving_statistics_are_the_mean_and_the_unbiased_variance(kind):
     mean, unbiased = exact.mean(axis=(0, 1, 2)), exact.var(axis=(0, 1, 2), ddof=1)
     np.testing.assert_allclose(made.moving_mean, 0.9 * before + 0.1 * mean, rtol=1e-5)
     np.testing.assert_allclose(made.moving_variance, 0.9 * 2 + 0.1 * unbiased, rtol=1e-5)
+
+
+def optimised(function, *arguments):
+    """The graph of a tf.function as TensorFlow runs it."""
+    context.context().enable_run_metadata()
+    function(*arguments)
+    graphs = context.context().export_run_metadata().function_graphs
+    context.context().disable_run_metadata()
+    return max((each.post_optimization_graph for each in graphs), key=lambda each: len(each.node))
+
+
+def without_order(graph):
+    """Where a variable is read and written, and neither comes after the other."""
+    nodes, after = {node.name: node for node in graph.node}, {}
+    for node in graph.node:
+        for name in node.input:
+            after.setdefault(name.lstrip("^").split(":")[0], set()).add(node.name)
+
+    def later(name):
+        seen, left = set(), [name]
+        while left:
+            new = after.get(left.pop(), set()) - seen
+            seen |= new
+            left += new
+        return seen
+
+    def users(op):
+        return [node for node in nodes.values() if node.op == op]
+
+    pairs = [
+        (read.name, write.name)
+        for read in users("ReadVariableOp") for write in users("AssignVariableOp")
+        if read.input[0] == write.input[0]
+    ]  # fmt: skip
+    assert len(pairs) > 3
+    return [
+        (read, write) for read, write in pairs
+        if write not in later(read) and read not in later(write)
+    ]  # fmt: skip
+
+
+def test_what_is_read_of_the_moving_statistics_is_read_before_they_are_written():
+    inputs = keras.Input((5, 3, CHANNELS))
+    model = keras.Model(inputs, layer(name="first")(layer(name="second")(inputs)))
+
+    @tf.function(autograph=False)
+    def learn(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(model(x, training=True)))
+        return tape.gradient(loss, model.trainable_variables)
+
+    assert without_order(optimised(learn, batch((8, 5, 3)))) == []
 
 
 def test_constant_channels_stay_finite():

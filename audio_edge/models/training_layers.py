@@ -49,11 +49,19 @@ class QuickPointwise(keras.layers.Conv2D):
 class _Normalization(keras.layers.BatchNormalization):
     """Keras' layer, with a way of its own while training."""
 
-    def _note(self, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor) -> None:
-        """Take statistics of `count` values a channel into the moving ones, as Keras does."""
+    def _note(
+        self, before: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor
+    ) -> None:
+        """Take statistics of `count` values a channel into the moving ones, as Keras does.
+
+        `before` is the moving mean. Who uses it otherwise too must read it once and give it here:
+        TensorFlow keeps no order between another reading and this writing when it optimises a graph
+        with custom gradients.
+        """
         noted = variance * count / tf.maximum(count - 1.0, 1.0)
-        for average, value in ((self.moving_mean, mean), (self.moving_variance, noted)):
-            average.assign(average * self.momentum + value * (1.0 - self.momentum))
+        self.moving_mean.assign(before * self.momentum + mean * (1.0 - self.momentum))
+        average = self.moving_variance
+        average.assign(average * self.momentum + noted * (1.0 - self.momentum))
 
 
 class SharedNormalization(_Normalization):
@@ -84,7 +92,7 @@ class SharedNormalization(_Normalization):
         mean = sums[:-1] / count
         squares = tf.reduce_sum(tf.square(x - mean), axes)
         variance = replica.all_reduce(tf.distribute.ReduceOp.SUM, squares) / count
-        self._note(mean, variance, count)
+        self._note(self.moving_mean, mean, variance, count)
         scale = tf.math.rsqrt(variance + self.epsilon) * self.gamma
         return tf.cast((x - mean) * scale + self.beta, inputs.dtype)
 
@@ -103,7 +111,7 @@ class QuickNormalization(_Normalization):
         count = tf.cast(tf.shape(rows)[0], tf.float32)
         near = tf.convert_to_tensor(self.moving_mean)
         made, mean, variance = _normalized(rows, self.gamma, self.beta, near, count, self.epsilon)
-        self._note(mean, variance, count)
+        self._note(near, mean, variance, count)
         return tf.cast(tf.reshape(made, tf.shape(inputs)), inputs.dtype)
 
 
