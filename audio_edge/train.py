@@ -36,6 +36,7 @@ from audio_edge.frontend import Frontend
 from audio_edge.keeper import Keeper
 from audio_edge.learner import Learner, Material, WarmupCosine
 from audio_edge.models import training_layers
+from audio_edge.optimizer import FlatAdamW
 from audio_edge.run import Run
 from audio_edge.saver import Saver, drop_foreign_checkpoint
 from audio_edge.teachers import Teachers, origins
@@ -152,7 +153,7 @@ def fit(
     # a mean over changing masks has no zeros
     ema = config.train.ema if stage in ("float", "narrow") else 0.0
     patience = config.train.patience if stage == "float" else 0  # the others end with a schedule
-    optimizer = keras.optimizers.AdamW(
+    optimizer = (FlatAdamW if one_device else keras.optimizers.AdamW)(
         schedule,
         weight_decay=config.train.weight_decay,
         use_ema=bool(ema),

@@ -32,7 +32,7 @@ FLOORS = [
     {"benchmark", "canvas", "devices_table", "endurance", "stream_load"},
     {"plots", "feature_plots", "det_plot", "peers_benchmark"},
     # 2 learning: + TensorFlow, tf_keras
-    {"tracing", "replicas", "distribution"},
+    {"tracing", "replicas", "distribution", "optimizer"},
     {"acoustics"},
     {"frontend", "augment", "models", "datasets"},
     {"channels", "frontends"},
