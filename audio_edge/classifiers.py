@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import tf_keras as keras
 
 from audio_edge import channels, frontends
@@ -58,13 +59,8 @@ def load(run: Run, stage: str, *, dropout: bool = False) -> keras.Model:
 
     Maps features [batch, frames, bands, 1] to logits [batch, outputs].
     """
-    saved = shaped(run, stage, dropout=True)
-    read_weights(run, stage, saved)
-    if dropout:
-        return saved
-    model = shaped(run, stage, dropout=False)
-    for layer in (layer for layer in model.layers if layer.weights):
-        layer.set_weights(saved.get_layer(layer.name).get_weights())
+    model = shaped(run, stage, dropout=dropout)
+    read_weights(run, stage, model, by_name=not dropout)
     return model
 
 
@@ -81,11 +77,23 @@ def shaped(run: Run, stage: str, *, dropout: bool) -> keras.Model:
         raise UserError(f"{where}: damaged; delete it and run again") from error
 
 
-def read_weights(run: Run, stage: str, model: keras.Model) -> None:
-    """Fill a model, built as the stage was, with the stage's weights."""
+def read_weights(run: Run, stage: str, model: keras.Model, *, by_name: bool = False) -> None:
+    """Fill a model, built as the stage was, with the stage's weights.
+
+    Args:
+        run: The run.
+        stage: Whose weights.
+        model: What is filled.
+        by_name: The model may lack layers that the stage had.
+    """
     source = run.stage(stage) / "weights.h5"
     try:
-        model.load_weights(source)
+        if by_name:
+            with h5py.File(source) as file:
+                missing = {layer.name for layer in model.layers if layer.weights} - set(file)
+            if missing:
+                raise ValueError(f"nothing for the layer {min(missing)}")
+        model.load_weights(source, by_name=by_name)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{source}: cannot be loaded ({str(error).splitlines()[0]}); "

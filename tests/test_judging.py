@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
@@ -156,6 +157,19 @@ def test_damaged_history_is_one_sentence(place, tmp_path, capsys):
     assert report.main([str(copy), "--out", str(tmp_path / "r.html")]) == 2
     assert "history.json: damaged" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
+
+
+def test_weights_that_lack_a_layer_are_one_sentence(place, tmp_path, capsys):
+    copy = shutil.copytree(place / "out", tmp_path / "out")
+    with h5py.File(copy / "float/weights.h5", "a") as weights:
+        del weights["stem"]
+    assert (
+        convert.main([str(copy / "float"), "--to", "float", "--out", str(tmp_path / "f.tflite")])
+        == 2
+    )
+    printed = capsys.readouterr().err
+    assert "weights.h5: cannot be loaded (nothing for the layer stem); delete" in printed
+    assert not (tmp_path / "f.tflite").exists()
 
 
 def test_against_refuses_other_labels_and_other_clips(stage, tmp_path, capsys):
