@@ -47,7 +47,13 @@ class FlatAdamW(keras.optimizers.AdamW):
         self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]]
     ) -> Any:
         given = {self._var_key(weight): gradient for gradient, weight in grads_and_vars}
-        gradient = _flat([given[self._var_key(weight)] for weight in self._weights])
+        gradients = [given.get(self._var_key(weight)) for weight in self._weights]
+        gradient = _flat(
+            [
+                tf.zeros_like(weight) if found is None else found
+                for found, weight in zip(gradients, self._weights, strict=True)
+            ]
+        )
         rate, step = tf.cast(self.learning_rate, tf.float32), self.iterations + 1
         powers = [tf.pow(beta, tf.cast(step, tf.float32)) for beta in (self.beta_1, self.beta_2)]
         scale = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])

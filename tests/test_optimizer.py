@@ -79,6 +79,16 @@ def test_checkpoint_brings_back_moments_and_mean(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_weight_without_a_gradient_is_left_to_its_decay():
+    rng = np.random.default_rng(1)
+    used, unused = (tf.Variable(rng.normal(size=(3, 2)), dtype=tf.float32) for _ in range(2))
+    optimizer = FlatAdamW(0.1, weight_decay=0.5)
+    before = used.numpy(), unused.numpy()
+    optimizer.apply_gradients([(tf.ones((3, 2)), used), (None, unused)])
+    np.testing.assert_allclose(used, before[0] * (1 - 0.05) - 0.1, rtol=1e-5)
+    np.testing.assert_allclose(unused, before[1] * (1 - 0.05), rtol=1e-6)
+
+
 def test_mixed_precision_scales_the_loss_around_it():
     model = network()
     optimizer = keras.mixed_precision.LossScaleOptimizer(made(FlatAdamW, model))
