@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -23,16 +22,16 @@ class FlatAdamW(keras.optimizers.AdamW):
         if getattr(self, "_built", False):
             return
         self._built = True
-        self._build_index_dict(var_list)
         self._weights = list(var_list)
-        self._sizes = [int(np.prod(weight.shape)) for weight in var_list]
+        self._sizes = [weight.shape.num_elements() for weight in var_list]
         decays = [self.weight_decay * self._use_weight_decay(weight) for weight in var_list]
-        self._decay = np.repeat(np.array(decays, np.float32), self._sizes)
-        total = len(self._decay)
-        self._momentum = self.add_variable((total,), name="m")
-        self._velocity = self.add_variable((total,), name="v")
+        # a tensor made here is handed to each step; as an array it would be written into its graph
+        self._decay = tf.repeat(tf.constant(decays, tf.float32), self._sizes)
+        shape = (sum(self._sizes),)
+        self._momentum = self.add_variable(shape, name="m")
+        self._velocity = self.add_variable(shape, name="v")
         if self.use_ema:
-            self._mean = self.add_variable((total,), name="average")
+            self._mean = self.add_variable(shape, name="average")
             self._mean.assign(_flat(var_list))
 
     def finalize_variable_values(self, var_list: Sequence[tf.Variable]) -> None:
@@ -47,13 +46,10 @@ class FlatAdamW(keras.optimizers.AdamW):
         self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]]
     ) -> Any:
         given = {self._var_key(weight): gradient for gradient, weight in grads_and_vars}
-        gradients = [given.get(self._var_key(weight)) for weight in self._weights]
-        gradient = _flat(
-            [
-                tf.zeros_like(weight) if found is None else found
-                for found, weight in zip(gradients, self._weights, strict=True)
-            ]
-        )
+        for weight in self._weights:  # a gradient that is None is left out by Keras
+            if self._var_key(weight) not in given:
+                given[self._var_key(weight)] = tf.zeros_like(weight)
+        gradient = _flat([given[self._var_key(weight)] for weight in self._weights])
         rate, step = tf.cast(self.learning_rate, tf.float32), self.iterations + 1
         powers = [tf.pow(beta, tf.cast(step, tf.float32)) for beta in (self.beta_1, self.beta_2)]
         scale = rate * tf.sqrt(1 - powers[1]) / (1 - powers[0])
