@@ -160,16 +160,13 @@ def test_damaged_history_is_one_sentence(place, tmp_path, capsys):
 
 
 def test_weights_that_lack_a_layer_are_one_sentence(place, tmp_path, capsys):
-    copy = shutil.copytree(place / "out", tmp_path / "out")
+    copy, out = shutil.copytree(place / "out", tmp_path / "out"), tmp_path / "f.tflite"
     with h5py.File(copy / "float/weights.h5", "a") as weights:
         del weights["stem"]
-    assert (
-        convert.main([str(copy / "float"), "--to", "float", "--out", str(tmp_path / "f.tflite")])
-        == 2
-    )
+    assert convert.main([str(copy / "float"), "--to", "float", "--out", str(out)]) == 2
     printed = capsys.readouterr().err
     assert "weights.h5: cannot be loaded (nothing for the layer stem); delete" in printed
-    assert not (tmp_path / "f.tflite").exists()
+    assert not out.exists()
 
 
 def test_against_refuses_other_labels_and_other_clips(stage, tmp_path, capsys):
